@@ -1,0 +1,146 @@
+"""Re-execute notebooks in place and rewrite the timing table: ``make book``.
+
+    python .ci/book.py                                    every notebook
+    python .ci/book.py chapters/2_concepts/2.1_*.ipynb    these only
+
+Each notebook runs top to bottom in a fresh kernel, pinned to one core where the system allows it.
+Its outputs, its wall seconds and the peak resident memory of its kernel are written back:
+the outputs into the notebook, the measurements into ``chapters/timings.json``, and from there into
+the table of ``chapters/README.md`` and the line "**Time and memory:**" at the notebook's head.
+"""
+
+import argparse
+import json
+import os
+import re
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+from jupyter_core.utils import run_sync
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+ROOT = Path(__file__).resolve().parents[1]
+CHAPTERS = ROOT / "chapters"
+TIMINGS = CHAPTERS / "timings.json"
+TABLE_START, TABLE_END = "<!-- table: made by make book -->", "<!-- end of table -->"
+PARTS = {
+    "1": "Background",
+    "2": "Concepts",
+    "3": "Mathematics",
+    "4": "Practice",
+    "5": "Applications",
+    "6": "Tools",
+    "7": "Outlook",
+    "8": "Questions",
+}
+PEAK = "__import__('resource').getrusage(__import__('resource').RUSAGE_SELF).ru_maxrss"
+
+
+def all_notebooks() -> list[Path]:
+    """Every notebook of the book, chapters before solutions."""
+    found = [p for p in CHAPTERS.rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts]
+    return sorted(found, key=lambda p: (p.parent.name == "solutions", p.name))
+
+
+def execute(path: Path) -> tuple[nbformat.NotebookNode, float, float]:
+    """Run a notebook in a fresh kernel; return it with its outputs, wall seconds and peak megabytes."""
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+        cell.metadata = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    client = NotebookClient(
+        notebook,
+        timeout=1200,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(path.parent)}},
+        record_timing=False,
+    )
+    started = time.perf_counter()
+    with client.setup_kernel():
+        for index, cell in enumerate(notebook.cells):
+            client.execute_cell(cell, index)
+        seconds = time.perf_counter() - started
+        reply = run_sync(client.kc.execute_interactive)("", silent=True, user_expressions={"peak": PEAK})
+    peak = float(reply["content"]["user_expressions"]["peak"]["data"]["text/plain"])
+    notebook.metadata.language_info = {"name": "python"}
+    return notebook, seconds, peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def say(seconds: float, megabytes: float) -> tuple[str, str]:
+    """The measurements in the words of the table, rounded up to what survives another run."""
+    rounded = 5 * max(1, -(-seconds // 5))
+    when = f"{rounded:.0f} s" if rounded <= 90 else f"{rounded / 60:.1f} min"
+    return when, f"{50 * -(-megabytes // 50):.0f} MB"
+
+
+def write_head(notebook: nbformat.NotebookNode, seconds: float, megabytes: float) -> None:
+    """Put the measurements into the first cell's line "**Time and memory:**"."""
+    when, memory = say(seconds, megabytes)
+    line = f"**Time and memory:** about {when} on one core, {memory} at most ([measured](../README.md))."
+    head = notebook.cells[0]
+    head.source = re.sub(r"^\*\*Time and memory:\*\*.*$", line, head.source, flags=re.MULTILINE)
+
+
+def write_table(timings: dict[str, dict[str, float]]) -> None:
+    """Rewrite the table of contents between its two marks in ``chapters/README.md``."""
+    rows = ["| | Notebook | Its question | Time | Memory | Answers |", "|---|---|---|---|---|---|"]
+    for path in all_notebooks():
+        if path.parent.name == "solutions":
+            continue
+        name = path.relative_to(CHAPTERS).as_posix()
+        head = nbformat.read(path, as_version=4).cells[0].source
+        title = re.search(r"^# (.+)$", head, re.MULTILINE).group(1)
+        question = re.search(r"^\*\*Question:\*\* (.+?)$", head, re.MULTILINE).group(1)
+        measured = timings.get(name)
+        when, memory = say(measured["seconds"], measured["megabytes"]) if measured else ("–", "–")
+        part = PARTS[path.name[0]]
+        answers = f"[solutions](solutions/{path.name})"
+        rows.append(f"| {part} | [{title}]({name}) | {question} | {when} | {memory} | {answers} |")
+    readme = CHAPTERS / "README.md"
+    before, rest = readme.read_text(encoding="utf-8").split(TABLE_START)
+    after = rest.split(TABLE_END)[1]
+    table = "\n".join(rows)
+    readme.write_text(f"{before}{TABLE_START}\n{table}\n{TABLE_END}{after}", encoding="utf-8")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Re-execute notebooks in place and rewrite the timing table.")
+    parser.add_argument("notebooks", nargs="*", type=Path, help="default: all of chapters/")
+    chosen = [path.resolve() for path in parser.parse_args().notebooks] or all_notebooks()
+    os.environ["TQDM_DISABLE"] = "1"  # a progress bar's text is never the same twice
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # kernels inherit it: one core, as on Binder
+    timings = json.loads(TIMINGS.read_text(encoding="utf-8")) if TIMINGS.exists() else {}
+    failed = []
+    for path in chosen:
+        name = path.relative_to(CHAPTERS).as_posix()
+        print(f"{name} …", end=" ", flush=True)
+        try:
+            notebook, seconds, megabytes = execute(path)
+        except CellExecutionError as error:
+            failed.append(name)
+            print(f"FAILED\n{error}")
+            continue
+        print(f"{seconds:.0f} s, {megabytes:.0f} MB")
+        write_head(notebook, seconds, megabytes)
+        nbformat.write(notebook, path)
+        timings[name] = {"seconds": round(seconds, 1), "megabytes": round(megabytes)}
+        known = {p.relative_to(CHAPTERS).as_posix() for p in all_notebooks()}
+        timings = {key: timings[key] for key in sorted(timings) if key in known}
+        TIMINGS.write_text(json.dumps(timings, indent=1) + "\n", encoding="utf-8")
+    write_table(timings)
+    if failed:
+        print(f"{len(failed)} failed and were left as they were: {', '.join(failed)}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+"""How the exercises of the book are checked: ``check("2.1.3", answer)``.
+
+An exercise is a function registered under its number (chapter.notebook.exercise). It gets the
+learner's answer, tries it on many cases and calls ``expect_...`` helpers, which raise
+:class:`Wrong` with a message that says what was found, never what the answer is.
+"""
+
+import importlib
+import inspect
+from collections.abc import Callable
+
+import torch
+
+PARTS = {
+    "1": "background",
+    "2": "concepts",
+    "5": "applications",
+}
+_CHECKS: dict[str, Callable] = {}
+
+
+class Wrong(Exception):
+    """The answer is not right; the message is the hint the learner sees."""
+
+
+def exercise(number: str) -> Callable[[Callable], Callable]:
+    """Register a function as the check of exercise ``number``."""
+
+    def register(function: Callable) -> Callable:
+        if number in _CHECKS:
+            raise ValueError(f"exercise {number} has two checks")
+        _CHECKS[number] = function
+        return function
+
+    return register
+
+
+def numbers() -> list[str]:
+    """All exercises that have a check, in order."""
+    for part in PARTS.values():
+        importlib.import_module(f"utils.exercises.{part}")
+    return sorted(_CHECKS, key=lambda number: [int(piece) for piece in number.split(".")])
+
+
+def check(number: str, answer: object) -> bool:
+    """Try ``answer`` (a value or a function) on exercise ``number``; print the verdict and return it.
+
+    Nothing is raised for a wrong answer, whatever it is, so that a notebook keeps running. An
+    ``answer`` of ``...`` counts as not yet tried.
+
+    Raises:
+        ValueError: there is no such exercise.
+    """
+    if number not in numbers():
+        nearby = [n for n in _CHECKS if n.rsplit(".", 1)[0] == number.rsplit(".", 1)[0]]
+        raise ValueError(f"no exercise {number!r}; there are {', '.join(sorted(nearby) or numbers())}")
+    if answer is Ellipsis:
+        print(f"Exercise {number}: not tried yet. Put your answer in place of the dots.")
+        return False
+    generator_state = torch.get_rng_state()  # a check must not change the random numbers of the page
+    try:
+        _CHECKS[number](answer)
+    except Wrong as wrong:
+        print(f"Exercise {number}: not yet. {wrong}")
+        return False
+    except Exception as error:  # the learner's own code may raise anything
+        print(f"Exercise {number}: your answer raised {type(error).__name__}: {error}")
+        return False
+    finally:
+        torch.set_rng_state(generator_state)
+    print(f"Exercise {number}: right.")
+    return True
+
+
+# ---------------------------------------------------------------- helpers for the checks
+
+
+def expect_callable(answer: object, parameters: int) -> None:
+    """The answer must be a function (or class, or module) that takes ``parameters`` arguments."""
+    if not callable(answer):
+        raise Wrong(f"Give the function itself (without brackets behind it); found {type(answer).__name__}.")
+    try:
+        inspect.signature(answer).bind(*[None] * parameters)
+    except TypeError:
+        raise Wrong(f"The function should take {parameters} argument(s).") from None
+    except ValueError:  # a built-in without a signature: let the cases decide
+        pass
+
+
+def expect_tensor(found: object, expected: torch.Tensor, case: str, tolerance: float = 1e-6) -> None:
+    """Same shape and values as ``expected``; the message names the first wrong index, not the value due."""
+    if found is None or found is Ellipsis:
+        raise Wrong(f"{case}: your function returned nothing. Does it end in `return`?")
+    if not isinstance(found, torch.Tensor):
+        raise Wrong(f"{case}: expected a torch tensor, found {type(found).__name__}.")
+    if found.shape != expected.shape:
+        raise Wrong(f"{case}: expected shape {tuple(expected.shape)}, found {tuple(found.shape)}.")
+    error = (found.to(expected.dtype) - expected).abs()
+    scale = tolerance * (1 + expected.abs().max())
+    wrong = ~(error <= scale)  # NaN counts as wrong
+    if wrong.any():
+        index = tuple(wrong.nonzero()[0].tolist())
+        raise Wrong(
+            f"{case}: the shape is right, but {int(wrong.sum())} of {wrong.numel()} values are not; "
+            f"the first at index {index}, where you have {float(found[index]):.6g}."
+        )
+
+
+def expect_number(found: object, expected: float, case: str, tolerance: float = 1e-6) -> None:
+    """A number (or one-element tensor) within a relative tolerance of ``expected``."""
+    if found is None or found is Ellipsis:
+        raise Wrong(f"{case}: your answer is empty. If it is a function, does it end in `return`?")
+    try:
+        value = float(found)
+    except (TypeError, ValueError):
+        raise Wrong(f"{case}: expected a number, found {type(found).__name__}.") from None
+    if not abs(value - expected) <= tolerance * (1 + abs(expected)):
+        raise Wrong(f"{case}: {value:g} is not it.")
