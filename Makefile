@@ -5,7 +5,6 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 JOBS   ?= 2
-PAGE   := /lab/tree/chapters/README.md?factory=Markdown%20Preview
 READY  := $(VENV)/.ready
 
 # One torch thread per process: small recurrent nets run slower on two (chapter 4.5).
@@ -25,7 +24,7 @@ $(READY): pyproject.toml
 	@touch $@
 
 lab: $(READY) ## open the book in JupyterLab
-	$(BIN)/jupyter lab --LabApp.default_url='$(PAGE)'
+	$(BIN)/jupyter lab chapters/index.ipynb
 
 test: lint unit notebooks ## check everything: style, unit tests, every notebook
 

@@ -6,7 +6,8 @@
 Each notebook runs top to bottom in a fresh kernel, pinned to one core where the system allows it.
 Its outputs, its wall seconds and the peak resident memory of its kernel are written back:
 the outputs into the notebook, the measurements into ``chapters/timings.json``, and from there into
-the table of ``chapters/README.md`` and the line "**Time and memory:**" at the notebook's head.
+the table of ``chapters/README.md``, its twin ``chapters/index.ipynb`` (the page JupyterLab and Binder open,
+because there the links work) and the line "**Time and memory:**" at the notebook's head.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from nbclient.exceptions import CellExecutionError
 ROOT = Path(__file__).resolve().parents[1]
 CHAPTERS = ROOT / "chapters"
 TIMINGS = CHAPTERS / "timings.json"
+INDEX = CHAPTERS / "index.ipynb"
 TABLE_START, TABLE_END = "<!-- table: made by make book -->", "<!-- end of table -->"
 PARTS = {
     "1": "Background",
@@ -36,12 +38,16 @@ PARTS = {
     "7": "Outlook",
     "8": "Questions",
 }
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
 PEAK = "__import__('resource').getrusage(__import__('resource').RUSAGE_SELF).ru_maxrss"
 
 
 def all_notebooks() -> list[Path]:
     """Every notebook of the book, chapters before solutions."""
-    found = [p for p in CHAPTERS.rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts]
+    found = [p for p in CHAPTERS.rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts and p != INDEX]
     return sorted(found, key=lambda p: (p.parent.name == "solutions", p.name))
 
 
@@ -52,10 +58,7 @@ def execute(path: Path) -> tuple[nbformat.NotebookNode, float, float]:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
         cell.metadata = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
-    notebook.metadata = {
-        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-        "language_info": {"name": "python"},
-    }
+    notebook.metadata = METADATA
     client = NotebookClient(
         notebook,
         timeout=1200,
@@ -70,7 +73,7 @@ def execute(path: Path) -> tuple[nbformat.NotebookNode, float, float]:
         seconds = time.perf_counter() - started
         reply = run_sync(client.kc.execute_interactive)("", silent=True, user_expressions={"peak": PEAK})
     peak = float(reply["content"]["user_expressions"]["peak"]["data"]["text/plain"])
-    notebook.metadata.language_info = {"name": "python"}
+    notebook.metadata = METADATA  # the kernel wrote its exact version
     return notebook, seconds, peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
@@ -89,8 +92,8 @@ def write_head(notebook: nbformat.NotebookNode, seconds: float, megabytes: float
     head.source = re.sub(r"^\*\*Time and memory:\*\*.*$", line, head.source, flags=re.MULTILINE)
 
 
-def write_table(timings: dict[str, dict[str, float]]) -> None:
-    """Rewrite the table of contents between its two marks in ``chapters/README.md``."""
+def contents(timings: dict[str, dict[str, float]]) -> str:
+    """The text of ``chapters/README.md`` with a fresh table between its two marks."""
     rows = ["| | Notebook | Its question | Time | Memory | Answers |", "|---|---|---|---|---|---|"]
     for path in all_notebooks():
         if path.parent.name == "solutions":
@@ -104,11 +107,15 @@ def write_table(timings: dict[str, dict[str, float]]) -> None:
         part = PARTS[path.name[0]]
         answers = f"[solutions](solutions/{path.name})"
         rows.append(f"| {part} | [{title}]({name}) | {question} | {when} | {memory} | {answers} |")
-    readme = CHAPTERS / "README.md"
-    before, rest = readme.read_text(encoding="utf-8").split(TABLE_START)
-    after = rest.split(TABLE_END)[1]
+    before, rest = (CHAPTERS / "README.md").read_text(encoding="utf-8").split(TABLE_START)
     table = "\n".join(rows)
-    readme.write_text(f"{before}{TABLE_START}\n{table}\n{TABLE_END}{after}", encoding="utf-8")
+    return f"{before}{TABLE_START}\n{table}\n{TABLE_END}{rest.split(TABLE_END)[1]}"
+
+
+def index(text: str) -> nbformat.NotebookNode:
+    """The table of contents as a notebook of one cell."""
+    cell = nbformat.v4.new_markdown_cell(text.strip(), id="contents")
+    return nbformat.v4.new_notebook(cells=[cell], metadata=METADATA)
 
 
 def main() -> int:
@@ -136,7 +143,9 @@ def main() -> int:
         known = {p.relative_to(CHAPTERS).as_posix() for p in all_notebooks()}
         timings = {key: timings[key] for key in sorted(timings) if key in known}
         TIMINGS.write_text(json.dumps(timings, indent=1) + "\n", encoding="utf-8")
-    write_table(timings)
+    text = contents(timings)
+    (CHAPTERS / "README.md").write_text(text, encoding="utf-8")
+    nbformat.write(index(text), INDEX)
     if failed:
         print(f"{len(failed)} failed and were left as they were: {', '.join(failed)}")
     return 1 if failed else 0

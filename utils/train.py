@@ -1,0 +1,181 @@
+"""Train an application at full size from the command line: ``python -m utils.train TASK``.
+
+Shows a progress bar, keeps checkpoints in ``--out``, prints the test results beside the baselines,
+and writes them to ``metrics.json``. A bad task, data name or value ends with one line and exit status 2.
+"""
+
+import argparse
+import difflib
+import json
+import os
+import resource
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from torch import nn
+
+from utils import repro
+from utils.checkpoints import CheckpointError
+from utils.data.files import DataError
+from utils.training import LossFn, TrainingDiverged, count_parameters, fit
+
+Metrics = dict[str, float]
+
+
+@dataclass
+class Job:
+    """One task made ready: model, batches, and how to measure the result.
+
+    ``validate`` and ``test`` map the trained model to metrics by name; ``baselines`` holds the same
+    test metrics of the methods a practitioner would try first, under their names.
+    """
+
+    model: nn.Module
+    batches: Iterable
+    val_batches: Iterable
+    loss_fn: LossFn
+    validate: Callable[[nn.Module], Metrics]
+    test: Callable[[nn.Module], Metrics]
+    baselines: dict[str, Metrics]
+    fit_options: dict = field(default_factory=dict)  # lr, schedule, patience, … of this task
+    epochs: int = 10
+
+
+# Each builder imports its data and model itself, so that `--help` stays quick.
+TASKS: dict[str, dict[str, Callable]] = {}  # task -> data name -> builder(device)
+
+
+def task(name: str, data: str) -> Callable[[Callable], Callable]:
+    """Register a function ``builder(device) -> Job`` as task ``name`` on ``data`` (the first is the default)."""
+
+    def register(builder: Callable) -> Callable:
+        TASKS.setdefault(name, {})[data] = builder
+        return builder
+
+    return register
+
+
+class UsageError(Exception):
+    """The command line asks for something that does not exist or makes no sense."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:
+        raise UsageError(message)
+
+
+def _positive(kind: type) -> Callable[[str], float]:
+    def convert(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = 0
+        if not 0 < value < float("inf"):
+            raise argparse.ArgumentTypeError(f"{text!r} is not a positive {'whole ' if kind is int else ''}number")
+        return value
+
+    return convert
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Read the command line; raises UsageError with one line that says what is off."""
+    parser = _Parser(prog="python -m utils.train", description="Train an application of the book at full size.")
+    parser.add_argument("task", help=f"one of: {', '.join(TASKS)}")
+    parser.add_argument("--data", help="data name; default: the task's own")
+    parser.add_argument("--seed", type=int, default=0)
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--epochs", type=_positive(int), help="passes over the training data")
+    length.add_argument("--seconds", type=_positive(float), help="train for this long instead")
+    parser.add_argument("--out", type=Path, help="folder for checkpoints and metrics.json; default: runs/TASK")
+    parser.add_argument("--resume", action="store_true", help="continue from the checkpoint in --out")
+    parser.add_argument("--threads", type=_positive(int), help="torch threads (default: RNN_BOOK_THREADS, else 1)")
+    parser.add_argument("--device", default="auto", help="cpu, cuda, mps, … (default: auto)")
+    options = parser.parse_args(arguments)
+    _choose("task", options.task, TASKS)
+    options.data = options.data or next(iter(TASKS[options.task]))
+    _choose("data", options.data, TASKS[options.task])
+    options.out = options.out or Path("runs") / options.task
+    return options
+
+
+def _choose(what: str, name: str, known: dict) -> None:
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there is {', '.join(known)}"
+        raise UsageError(f"unknown {what} {name!r}; {hint}")
+
+
+def run(options: argparse.Namespace) -> dict:
+    """Train and measure as the options say; return what goes into ``metrics.json``."""
+    repro.seed_everything(options.seed, options.threads)
+    device = repro.pick_device(options.device)
+    job = TASKS[options.task][options.data](device)
+    job.model.to(device)
+    epochs = options.epochs or (10**6 if options.seconds else job.epochs)
+    history = fit(
+        job.model,
+        job.batches,
+        job.loss_fn,
+        val_batches=job.val_batches,
+        epochs=epochs,
+        seconds=options.seconds,
+        checkpoint=options.out,
+        resume=options.resume,
+        progress=options.task,
+        **job.fit_options,
+    )
+    job.model.eval()
+    last = history.rows[-1]
+    return {
+        "task": options.task,
+        "data": options.data,
+        "seed": options.seed,
+        "parameters": count_parameters(job.model),
+        "seconds": round(last["seconds"], 2),
+        "steps": int(last["step"]),
+        "stopped": history.stopped,
+        "validation": {"loss": history.best_value, **job.validate(job.model)},
+        "test": job.test(job.model),
+        "baselines": job.baselines,
+        "peak_resident_mb": round(peak_resident_mb()),
+    }
+
+
+def peak_resident_mb() -> float:
+    """Largest resident memory of this process so far, in megabytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)  # bytes on macOS, kilobytes on Linux
+
+
+def table(metrics: dict) -> str:
+    """The test metrics of the model and of its baselines, as lines of text."""
+    rows = {**metrics["baselines"], "this model": metrics["test"]}
+    names = list(metrics["test"])
+    width = max(map(len, rows))
+    lines = [" " * width + "".join(f"  {name:>12}" for name in names)]
+    for method, row in rows.items():
+        cells = "".join(f"  {row[name]:12.3f}" if name in row else " " * 13 + "–" for name in names)
+        lines.append(f"{method:<{width}}{cells}")
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    try:
+        options = parse(sys.argv[1:] if arguments is None else arguments)
+        metrics = run(options)
+    except (UsageError, DataError, CheckpointError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except TrainingDiverged as error:
+        print(f"error: {error} The last checkpoint is in {options.out}.", file=sys.stderr)
+        return 1
+    part = options.out / "metrics.json.part"
+    part.write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
+    os.replace(part, options.out / "metrics.json")
+    print(table(metrics))
+    print(f"{metrics['parameters']:,} parameters, {metrics['steps']:,} steps in {metrics['seconds']:.0f} s")
+    print(f"written: {options.out / 'metrics.json'}")
+    return 0
