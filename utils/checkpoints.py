@@ -49,17 +49,18 @@ def load_checkpoint(folder: str | os.PathLike) -> tuple[dict[str, Tensor], dict]
     folder = Path(folder)
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        data = (folder / record["tensors"]).read_bytes()
+        data, digest = (folder / record["tensors"]).read_bytes(), record["sha256"]
     except FileNotFoundError as error:
         raise CheckpointError(f"no checkpoint to resume in {folder}: {Path(error.filename).name} is missing") from None
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{folder / RECORD} is damaged ({error}); start again in another folder") from None
-    if hashlib.sha256(data).hexdigest() != record["sha256"]:
+    if hashlib.sha256(data).hexdigest() != digest:
         raise CheckpointError(f"{folder / record['tensors']} is damaged (wrong SHA-256); start again in another folder")
     return load_file(folder / record["tensors"]), record
 
 
 def random_states() -> tuple[dict, dict[str, Tensor]]:
+    """The states of Python's, NumPy's and torch's generators: what JSON holds, and what safetensors holds."""
     kind, keys, position, has_gauss, gauss = np.random.get_state()
     python_state = random.getstate()
     plain = {
@@ -73,6 +74,7 @@ def random_states() -> tuple[dict, dict[str, Tensor]]:
 
 
 def set_random_states(plain: dict, tensors: dict[str, Tensor]) -> None:
+    """Put back what :func:`random_states` gave; ``tensors`` without the prefix ``random.``."""
     version, numbers, gauss = plain["python"]
     random.setstate((version, tuple(numbers), gauss))
     np.random.set_state(tuple(plain["numpy"]))

@@ -114,10 +114,12 @@ def forecast_fan(
     ax = new_axes() if ax is None else ax
     colour = COLOURS[0]
     ax.plot(past_time, past, color="0.2", ls="-", label="observed")
-    for q in sorted(q for q in quantiles if q < 0.5):
+    for q in sorted(quantiles):
         upper = min(quantiles, key=lambda p: abs(p - (1 - q)))
         if abs(upper - (1 - q)) > 1e-6:
             raise ValueError(f"quantile {q} has no partner {1 - q:g} among {sorted(quantiles)}")
+        if upper <= q:  # the median, or a pair already drawn
+            continue
         label = f"{100 * (upper - q):.0f} % interval"
         ax.fill_between(future_time, quantiles[q], quantiles[upper], color=colour, alpha=0.25, lw=0, label=label)
     if 0.5 in quantiles:

@@ -19,14 +19,8 @@ from torch import Tensor, nn
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler, TensorDataset
 from tqdm import tqdm
 
-from utils.checkpoints import (
-    RECORD,
-    CheckpointError,
-    load_checkpoint,
-    random_states,
-    save_checkpoint,
-    set_random_states,
-)
+from utils import checkpoints
+from utils.checkpoints import RECORD, CheckpointError
 
 LossFn = Callable[[nn.Module, Any], tuple[Tensor, int | Tensor]]
 
@@ -136,7 +130,7 @@ def fit(
     resume: bool = False,
     progress: str | None = "training",
 ) -> History:
-    """Train ``model`` in place and return its :class:`History`.
+    """Train ``model`` in place, leave it in evaluation mode, and return its :class:`History`.
 
     Args:
         batches: a sized iterable (``DataLoader``, list, …) that is gone through once per epoch.
@@ -158,7 +152,7 @@ def fit(
         CheckpointError: nothing to resume, a damaged file, or a folder that already holds a run.
         ValueError: an argument that makes no sense.
     """
-    steps_per_epoch = _check_arguments(batches, epochs, seconds, patience, val_batches)
+    steps_per_epoch = _check_arguments(batches, epochs, seconds, clip_norm, patience, val_batches)
     optimizer = optimizer or torch.optim.AdamW(model.parameters(), lr=lr)
     for group in optimizer.param_groups:
         group.setdefault("initial_lr", group["lr"])
@@ -167,7 +161,9 @@ def fit(
     started = time.perf_counter() - run.elapsed
     total_steps = epochs * steps_per_epoch
     hidden = {"disable": True} if progress is None else {}  # else TQDM_DISABLE decides
-    with tqdm(total=total_steps, initial=run.step, desc=progress, leave=False, mininterval=0.5, **hidden) as bar:
+    with tqdm(
+        total=None if seconds else total_steps, initial=run.step, desc=progress, leave=False, mininterval=0.5, **hidden
+    ) as bar:
         while run.epoch < epochs and not run.history.stopped:
             model.train()
             loss_total, item_count, norms = 0.0, 0, []
@@ -179,7 +175,7 @@ def fit(
                 optimizer.zero_grad(set_to_none=True)
                 (total / count).backward()
                 norm = nn.utils.clip_grad_norm_(model.parameters(), clip_norm or math.inf)
-                _stop_if_diverged(total, norm, run, batch_number, optimizer)
+                _stop_if_diverged(total.detach(), count, norm, run, batch_number, optimizer)
                 optimizer.step()
                 run.step, run.elapsed = run.step + 1, time.perf_counter() - started
                 loss_total, item_count = loss_total + float(total.detach()), item_count + int(count)
@@ -197,24 +193,29 @@ def fit(
     run.history.stopped = run.history.stopped or "epochs"
     if run.best_state is not None:
         model.load_state_dict(run.best_state)
+    model.eval()
     return run.history
 
 
-def _check_arguments(batches, epochs, seconds, patience, val_batches) -> int:
+def _check_arguments(batches, epochs, seconds, clip_norm, patience, val_batches) -> int:
     """Number of steps per epoch, or a ValueError that says which argument is off."""
     if not hasattr(batches, "__len__") or len(batches) == 0:
         raise ValueError("batches must be a sized iterable with at least one batch (a DataLoader or a list)")
     if epochs < 1 or (seconds is not None and seconds <= 0):
         raise ValueError(f"nothing to do: epochs = {epochs}, seconds = {seconds}; both must be positive")
+    if clip_norm is not None and clip_norm <= 0:
+        raise ValueError(f"clip_norm = {clip_norm} must be positive, or None for no clipping")
     if patience is not None and (patience < 1 or val_batches is None):
         raise ValueError("patience needs val_batches and must be at least 1")
     return len(batches)
 
 
-def _stop_if_diverged(total, norm, run, batch_number, optimizer) -> None:
+def _stop_if_diverged(total, count, norm, run, batch_number, optimizer) -> None:
     """Raise before the optimizer spoils the weights with a number that is not finite."""
     if torch.isfinite(total) and torch.isfinite(norm):
         return
+    if int(count) == 0:
+        raise ValueError(f"batch {batch_number} of epoch {run.epoch + 1} holds no counted item to take a mean over")
     what = f"loss is {float(total):g}" if not torch.isfinite(total) else f"gradient norm is {float(norm):g}"
     raise TrainingDiverged(
         f"the {what} at step {run.step + 1} (epoch {run.epoch + 1}, batch {batch_number}, learning rate "
@@ -236,7 +237,10 @@ class _Run:
         if resume and self.folder is None:
             raise ValueError("resume=True needs checkpoint=FOLDER")
         if resume:
-            self.load()
+            try:
+                self.load()
+            except (KeyError, TypeError) as error:
+                raise CheckpointError(f"{self.folder / RECORD} is damaged ({error}); start again elsewhere") from None
         elif self.folder is not None and (self.folder / RECORD).exists():
             raise CheckpointError(
                 f"{self.folder} already holds a checkpoint: continue it with resume, or choose another folder"
@@ -262,7 +266,7 @@ class _Run:
         for index, slots in optimizer["state"].items():
             for name, value in slots.items():
                 (tensors if isinstance(value, Tensor) else scalars)[f"optimizer.{index}.{name}"] = value
-        randoms, random_tensors = random_states()
+        randoms, random_tensors = checkpoints.random_states()
         record = {
             "epoch": self.epoch,
             "step": self.step,
@@ -272,10 +276,10 @@ class _Run:
             "scalars": scalars,
             "random": randoms,
         }
-        save_checkpoint(self.folder, tensors | random_tensors, record)
+        checkpoints.save_checkpoint(self.folder, tensors | random_tensors, record)
 
     def load(self) -> None:
-        tensors, record = load_checkpoint(self.folder)
+        tensors, record = checkpoints.load_checkpoint(self.folder)
         parts: dict[str, dict[str, Any]] = {"model": {}, "best": {}, "optimizer": {}, "random": {}}
         for name, value in {**tensors, **record["scalars"]}.items():
             part, _, rest = name.partition(".")
@@ -293,4 +297,4 @@ class _Run:
         self.history = History(**record["history"])
         self.history.stopped = "patience" if self.history.stopped == "patience" else ""
         self.epoch, self.step, self.elapsed = record["epoch"], record["step"], record["elapsed"]
-        set_random_states(record["random"], parts["random"])
+        checkpoints.set_random_states(record["random"], parts["random"])

@@ -13,14 +13,18 @@ import functools
 import hashlib
 import http.client
 import json
+import lzma
 import os
 import shutil
+import ssl
+import stat
 import tarfile
 import tempfile
 import urllib.error
 import urllib.parse
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -111,10 +115,26 @@ def _digest(path: Path, algorithm: str) -> str:
         return hashlib.file_digest(stream, algorithm).hexdigest()
 
 
-def _check(path: Path, entry: dict[str, Any]) -> None:
-    """Compare with the manifest, once per process for a file that does not change."""
+class _Mismatch(Exception):
+    """Expected and found checksum."""
+
+
+def _check(path: Path, entry: dict[str, Any], name: str = "", target: Path | None = None) -> None:
+    """Compare with the manifest, once per process for a file that does not change.
+
+    With ``target`` the file at ``path`` is a download that would go there, and the message says so.
+    """
     status = path.stat()
-    _check_once(path, status.st_size, status.st_mtime_ns, json.dumps(entry, sort_keys=True))
+    try:
+        _check_once(path, status.st_size, status.st_mtime_ns, json.dumps(entry, sort_keys=True))
+    except _Mismatch as mismatch:
+        what, advice = str(path), "Move it away and ask again to get a fresh copy."
+        if target is not None:
+            what, advice = f"what {entry['url']} sent", f"Nothing was kept. Try again, or {_by_hand(name, target)}"
+        raise DataError(
+            f"{what} has the wrong checksum: {mismatch} ({status.st_size} bytes). It is damaged, "
+            f"cut short or another version. {advice}"
+        ) from None
 
 
 @functools.cache
@@ -126,10 +146,7 @@ def _check_once(path: Path, size: int, modified: int, entry_text: str) -> None:
         algorithm = "sha256" if "sha256" in entry else "sha1"
         expected, found = entry[algorithm], _digest(path, algorithm)
     if found != expected:
-        raise DataError(
-            f"{path} has the wrong checksum: expected {expected}, found {found} ({size} bytes). It is damaged, "
-            "cut short or another version. Move it away and ask again to get a fresh copy."
-        )
+        raise _Mismatch(f"expected {expected}, found {found}")
 
 
 # ---------------------------------------------------------------- download
@@ -167,7 +184,7 @@ def _fetch(name: str, entry: dict[str, Any], path: Path) -> None:
     with _explained(name, path), _temporary_folder(path.parent) as work:
         part = work / path.name
         _download(name, entry, part)
-        _check(part, entry)
+        _check(part, entry, name, path)
         os.replace(part, path)
 
 
@@ -180,8 +197,12 @@ def _fetch_folder(name: str, entry: dict[str, Any], path: Path) -> None:
         found = next(iter(sorted(p for p in unpacked.rglob(path.name) if p.is_dir())), None)
         if found is None:
             raise DataError(f"{entry['url']} holds no folder {path.name!r}; {_by_hand(name, path)}")
-        _check(found, entry)
-        os.replace(found, path)
+        _check(found, entry, name, path)
+        try:
+            os.replace(found, path)
+        except OSError:
+            if not path.is_dir():  # else another process was faster, and find checks what it laid there
+                raise
 
 
 def _download(name: str, entry: dict[str, Any], part: Path) -> None:
@@ -193,7 +214,7 @@ def _download(name: str, entry: dict[str, Any], part: Path) -> None:
                 out.write(chunk)
                 bar.update(len(chunk))
     if size is not None and part.stat().st_size != size:
-        raise DataError(f"the download of {name!r} ended after {part.stat().st_size} of {size} bytes; try again")
+        raise ConnectionError(f"the download ended after {part.stat().st_size} of {size} bytes")
 
 
 @contextlib.contextmanager
@@ -213,12 +234,13 @@ def _explained(name: str, path: Path) -> Iterator[None]:
     try:
         yield
     except urllib.error.HTTPError as error:
+        error.close()
         raise DataError(f"{error.url} answers {error.code} {error.reason}; {_by_hand(name, path)}") from None
-    except (urllib.error.URLError, TimeoutError, http.client.HTTPException, ConnectionError) as error:
+    except (urllib.error.URLError, TimeoutError, http.client.HTTPException, ConnectionError, ssl.SSLError) as error:
         reason = getattr(error, "reason", None) or error
         raise DataError(f"cannot fetch {name!r} ({reason}). Without a network, {_by_hand(name, path)}") from None
     except OSError as error:
-        if error.errno == errno.ENOSPC:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DataError(
                 f"the disk of {cache_folder()} is full: free some space, or set {CACHE_VARIABLE} to a folder elsewhere"
             ) from None
@@ -226,7 +248,7 @@ def _explained(name: str, path: Path) -> Iterator[None]:
             raise DataError(
                 f"cannot write to {cache_folder()} ({error.strerror}): set {CACHE_VARIABLE} to another folder"
             ) from None
-        raise
+        raise DataError(f"cannot fetch {name!r} ({error}); {_by_hand(name, path)}") from error
 
 
 # ---------------------------------------------------------------- archives
@@ -243,17 +265,26 @@ def unpack(archive: Path, folder: Path) -> Path:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as source:
                 files = [(i.filename, i) for i in source.infolist() if not i.is_dir()]
+                _refuse(next((n for n, i in files if stat.S_ISLNK(i.external_attr >> 16)), None), archive)
                 _write_members(files, source.open, folder, archive)
         else:
             with tarfile.open(archive) as source:
                 members = [m for m in source.getmembers() if not m.isdir()]
-                odd = next((m for m in members if not m.isfile()), None)
-                if odd is not None:
-                    raise DataError(f"{archive.name} holds {odd.name!r}, a link or device; it is not unpacked")
+                _refuse(next((m.name for m in members if not m.isfile()), None), archive)
+                while source.fileobj.read(CHUNK):  # to the very end, where .gz and .xz keep their checksum
+                    pass
                 _write_members([(m.name, m) for m in members], source.extractfile, folder, archive)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
-        raise DataError(f"{archive.name} is not a whole archive ({error}); fetch it again") from None
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError) as error:
+        if getattr(error, "errno", None) is not None:  # of the disk, not of gzip or bz2
+            raise
+        reason = str(error).partition("\n")[0].rstrip(":")
+        raise DataError(f"{archive.name} is not a whole archive ({reason}); fetch it again") from None
     return folder
+
+
+def _refuse(odd: str | None, archive: Path) -> None:
+    if odd is not None:
+        raise DataError(f"{archive.name} holds {odd!r}, a link or device; it is not unpacked")
 
 
 def _write_members(files: list[tuple[str, Any]], read, folder: Path, archive: Path) -> None:

@@ -35,9 +35,7 @@ def check_series(times: Sequence, values: np.ndarray, columns: Sequence[str] | N
     bad = np.argwhere(~np.isfinite(values))
     if len(bad):
         row, rest = int(bad[0][0]), bad[0][1:]
-        where = (
-            f"column {columns[rest[0]]!r}" if columns and len(rest) else f"column {rest[0]}" if len(rest) else "value"
-        )
+        where = "value" if not len(rest) else f"column {rest[0]}" if columns is None else f"column {columns[rest[0]]!r}"
         raise SeriesError(f"row {row} ({times[row]}): {where} is {values[tuple(bad[0])]}; fill or drop it first")
 
 
@@ -57,8 +55,9 @@ class Standardizer:
         train = np.asarray(train, dtype=float)
         if train.size == 0 or np.isnan(train).all(axis=0).any():
             raise SeriesError("a column of the training data holds no number to take a mean of")
-        std = np.nanstd(train, axis=0)
-        return cls(np.nanmean(train, axis=0), np.where(std > 0, std, 1.0))
+        mean, std, low = np.nanmean(train, axis=0), np.nanstd(train, axis=0), np.nanmin(train, axis=0)
+        constant = low == np.nanmax(train, axis=0)  # rounding may leave it a mean beside its value, and a tiny std
+        return cls(np.where(constant, low, mean), np.where(constant | (std == 0), 1.0, std))
 
     def transform(self, values: np.ndarray) -> np.ndarray:
         """From the data's units to standard units."""
@@ -92,6 +91,7 @@ def windows(
     if last < first:
         raise SeriesError(f"a window of {length} + {horizon} steps does not fit in a series of {len(values)} steps")
     origins = np.arange(first, last + 1) if origins is None else np.asarray(origins)
+    origins = origins.astype(int) if origins.size == 0 else origins
     outside = origins[(origins < first) | (origins > last)]
     if len(outside):
         raise SeriesError(f"origin {outside[0]} has no full window; origins run from {first} to {last}")
@@ -131,8 +131,14 @@ def walk_forward(
         steps: length of the series.
 
     Raises:
-        SeriesError: a block reaches past the end of the series, or leaves no training data.
+        SeriesError: a size that makes no sense, or a block that reaches past the end of the series or
+            leaves no training data.
     """
+    if min(test_size, validation_size, length, horizon) < 1 or gap < 0:
+        raise SeriesError(
+            f"test_size = {test_size}, validation_size = {validation_size}, length = {length} and horizon = {horizon} "
+            f"must be at least 1, gap = {gap} at least 0"
+        )
     for start in test_starts:
         test = np.arange(start, start + test_size)
         if test[-1] + horizon > steps - 1:

@@ -42,7 +42,17 @@ def numbers() -> list[str]:
     return sorted(_CHECKS, key=lambda number: [int(piece) for piece in number.split(".")])
 
 
-def check(number: str, answer: object) -> bool:
+class Verdict(int):
+    """True or False, but silent when it is the last line of a notebook cell: the message says it all."""
+
+    def _ipython_display_(self) -> None:
+        pass
+
+
+RIGHT, NOT_YET = Verdict(True), Verdict(False)
+
+
+def check(number: str, answer: object) -> Verdict:
     """Try ``answer`` (a value or a function) on exercise ``number``; print the verdict and return it.
 
     Nothing is raised for a wrong answer, whatever it is, so that a notebook keeps running. An
@@ -52,24 +62,24 @@ def check(number: str, answer: object) -> bool:
         ValueError: there is no such exercise.
     """
     if number not in numbers():
-        nearby = [n for n in _CHECKS if n.rsplit(".", 1)[0] == number.rsplit(".", 1)[0]]
-        raise ValueError(f"no exercise {number!r}; there are {', '.join(sorted(nearby) or numbers())}")
+        nearby = [n for n in numbers() if n.rsplit(".", 1)[0] == number.rsplit(".", 1)[0]]
+        raise ValueError(f"no exercise {number!r}; there are {', '.join(nearby or numbers())}")
     if answer is Ellipsis:
         print(f"Exercise {number}: not tried yet. Put your answer in place of the dots.")
-        return False
+        return NOT_YET
     generator_state = torch.get_rng_state()  # a check must not change the random numbers of the page
     try:
         _CHECKS[number](answer)
     except Wrong as wrong:
         print(f"Exercise {number}: not yet. {wrong}")
-        return False
+        return NOT_YET
     except Exception as error:  # the learner's own code may raise anything
         print(f"Exercise {number}: your answer raised {type(error).__name__}: {error}")
-        return False
+        return NOT_YET
     finally:
         torch.set_rng_state(generator_state)
     print(f"Exercise {number}: right.")
-    return True
+    return RIGHT
 
 
 # ---------------------------------------------------------------- helpers for the checks
@@ -95,9 +105,10 @@ def expect_tensor(found: object, expected: torch.Tensor, case: str, tolerance: f
         raise Wrong(f"{case}: expected a torch tensor, found {type(found).__name__}.")
     if found.shape != expected.shape:
         raise Wrong(f"{case}: expected shape {tuple(expected.shape)}, found {tuple(found.shape)}.")
-    error = (found.to(expected.dtype) - expected).abs()
-    scale = tolerance * (1 + expected.abs().max())
-    wrong = ~(error <= scale)  # NaN counts as wrong
+    found, expected = found.detach().double(), expected.detach().double()  # not cut to whole numbers; no warning
+    size = expected[expected.isfinite()].abs().max() if expected.isfinite().any() else 0.0
+    error = torch.where(found == expected, 0.0, (found - expected).abs())  # inf - inf would be NaN
+    wrong = ~(error <= tolerance * (1 + size))  # NaN counts as wrong
     if wrong.any():
         index = tuple(wrong.nonzero()[0].tolist())
         raise Wrong(
@@ -111,8 +122,8 @@ def expect_number(found: object, expected: float, case: str, tolerance: float = 
     if found is None or found is Ellipsis:
         raise Wrong(f"{case}: your answer is empty. If it is a function, does it end in `return`?")
     try:
-        value = float(found)
-    except (TypeError, ValueError):
+        value = float(found.detach() if isinstance(found, torch.Tensor) else found)
+    except (TypeError, ValueError, RuntimeError):
         raise Wrong(f"{case}: expected a number, found {type(found).__name__}.") from None
     if not abs(value - expected) <= tolerance * (1 + abs(expected)):
         raise Wrong(f"{case}: {value:g} is not it.")

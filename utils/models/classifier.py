@@ -88,7 +88,10 @@ class SequenceClassifier(nn.Module):
             raise ValueError(f"expected {shape} with at least one step, found shape {tuple(x.shape)}")
         steps = x if self.embedding is None else self.embedding(x)  # (batch, time, input)
         if lengths is not None:
-            steps = pack_padded_sequence(steps, lengths.cpu(), batch_first=True, enforce_sorted=False)
+            lengths = lengths.cpu()
+            if lengths.shape != x.shape[:1] or not ((lengths >= 1) & (lengths <= x.size(1))).all():
+                raise ValueError(f"expected {x.size(0)} lengths from 1 to {x.size(1)}, found {lengths.tolist()}")
+            steps = pack_padded_sequence(steps, lengths, batch_first=True, enforce_sorted=False)
         _, state = self.rnn(steps)
         h_n = state[0] if isinstance(state, tuple) else state  # (layers * directions, batch, hidden)
         last = torch.cat([h_n[-2], h_n[-1]], dim=1) if self.rnn.bidirectional else h_n[-1]
