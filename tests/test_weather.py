@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from utils.data import files, weather
 from utils.data.series import SeriesError
@@ -35,7 +36,7 @@ def test_file_is_what_its_script_builds():
 
 def test_grid_is_full_and_keeps_every_report(raw, data):
     assert len(raw) == 26_115
-    assert data.values.shape == data.missing.shape == (8_730, 3, 8)
+    assert data.values.shape == data.missing.shape == (8_730, 3, 9)
     assert (np.diff(data.times) == np.timedelta64(1, "h")).all()
     assert not np.isnan(data.values).any()
     for i, station in enumerate(weather.STATIONS):
@@ -87,19 +88,95 @@ def test_units_by_hand():
     )
     assert list(table) == NAMES
     # a west wind blows towards the east: +4.4704 m/s east, 0 north
-    np.testing.assert_allclose(table.iloc[0], [10, 0, 50, 4.4704, 0, 1000, 25.4, 16.09344], atol=1e-9)
+    np.testing.assert_allclose(table.iloc[0], [10, 0, 50, 4.4704, 0, 4.4704, 1000, 25.4, 16.09344], atol=1e-9)
     assert (table.loc[1, ["wind east", "wind north"]] == 0).all()
     assert table.loc[2, ["wind east", "wind north"]].isna().all()
 
 
-def test_calendar_is_local_time(data):
-    # 1 July: New York is four hours behind UTC, in January five
-    noon_july = data.times.get_loc(pd.Timestamp("2013-07-01 16:00", tz="UTC"))
-    noon_january = data.times.get_loc(pd.Timestamp("2013-01-15 17:00", tz="UTC"))
-    np.testing.assert_allclose(data.calendar[[noon_july, noon_january]], [[0, -1, 0, 1]] * 2, atol=1e-12)
+def test_calendar_is_standard_time_and_days_begin_in_local_time(data):
+    # noon in standard time is 17:00 UTC in January and in July; a day of the calendar begins at 04:00 UTC in July
+    noons = [data.times.get_loc(pd.Timestamp(f"2013-{day} 17:00", tz="UTC")) for day in ("01-15", "07-01")]
+    np.testing.assert_allclose(data.calendar[noons], [[0, -1, 0, 1]] * 2, atol=1e-12)
+    assert list(data.hour[noons]) == [12, 12]
     assert data.times[data.index("2013-07-01")] == pd.Timestamp("2013-07-01 04:00", tz="UTC")
     with pytest.raises(ValueError, match="2014-01-01 is not within"):
         data.index("2014-01-01")
+
+
+def test_normal_runs_from_the_january_to_the_july_normal(data):
+    assert data.normal.min() == pytest.approx(0.3, abs=0.01)
+    assert data.normal.max() == pytest.approx(24.7, abs=0.01)
+    assert data.times[data.normal.argmin()].month == 1
+    assert data.times[data.normal.argmax()].month == 7
+
+
+def test_features_are_departures_roots_and_flags(data):
+    step, station = 5_000, 1
+    f, v = data.features[step, station], data.values[step, station]
+    assert data.features.shape == (8_730, 3, 12)
+    np.testing.assert_allclose(f[:2], v[:2] - data.normal[step], rtol=1e-6)
+    np.testing.assert_allclose(data.features[:, :, 7] ** 2, data.values[:, :, 7], atol=1e-5)
+    assert set(np.unique(data.features[:, :, 9:])) == {0.0, 1.0}
+    np.testing.assert_array_equal(data.features[:, :, 9], np.isnan(data.temperature))
+
+
+def test_future_by_hand():
+    got = weather.future(np.array([10.0, 20.0, 30.0]), 2)
+    np.testing.assert_array_equal(got, [[20, 30], [30, np.nan], [np.nan, np.nan]])
+
+
+def test_linear_inputs_know_nothing_of_the_future(data):
+    inputs = weather.linear_inputs(data, full=3, temperature=24, products=True)
+    assert inputs.shape == (8_730, 3 * 36 + 21 * 3 + 24 + 36 * 4)
+    assert np.isnan(inputs[:23]).any(axis=1).all()
+    assert not np.isnan(inputs[23:]).any()
+    assert inputs[100, 36] == data.features[99, 0, 0]  # the second block is one hour old
+    np.testing.assert_array_equal(weather.lagged(np.array([1.0, 2.0, 3.0]), 1), [np.nan, 1, 2])
+    changed = weather.Weather(data.times, data.values.copy(), data.missing)
+    changed.values[1_000:] += 7
+    later = weather.linear_inputs(changed, full=3, temperature=24, products=True)
+    np.testing.assert_array_equal(later[:1_000], inputs[:1_000])
+    assert (later[1_000:] != inputs[1_000:]).any()
+
+
+@pytest.fixture(scope="module")
+def samples(data) -> weather.StationWindows:
+    base = np.repeat(data.values[:, None, :, 0].astype(float), 6, axis=1)
+    return weather.StationWindows(data, base, length=24, scale_until=2_000)
+
+
+def test_windows_put_the_own_station_first_and_end_at_the_origin(data, samples):
+    origins, stations = torch.tensor([100, 200]), torch.tensor([2, 0])
+    x, y = samples.batch(origins, stations)
+    assert x.shape == (2, 24, 43)
+    assert y.shape == (2, 6)
+    mean, std = data.features[:2_000, :, 0].mean(), data.features[:2_000, :, 0].std()
+    for row, (t, s) in enumerate([(100, 2), (200, 0)]):
+        expected = (data.features[t - 23 : t + 1, s, 0] - mean) / std
+        np.testing.assert_allclose(x[row, :, 0], expected, rtol=1e-4, atol=1e-5)
+        change = data.temperature[t + 1 : t + 7, s] - data.values[t, s, 0]
+        np.testing.assert_allclose(y[row] * samples.SCALE, change, atol=1e-4)
+        assert x[row, 0, 40:].argmax() == s
+
+
+def test_windows_are_scaled_by_training_hours_only(data, samples):
+    changed = weather.Weather(data.times, data.values.copy(), data.missing)
+    changed.values[2_000:] *= 3
+    other = weather.StationWindows(changed, samples.base, length=24, scale_until=2_000)
+    assert torch.equal(other.inputs[:, :2_000], samples.inputs[:, :2_000])
+    assert not torch.equal(other.inputs[:, 2_000:], samples.inputs[:, 2_000:])
+
+
+def test_recent_batches_prefer_the_last_weeks(samples):
+    origins = np.arange(100, 100 + 24 * 60)
+    batches = weather.RecentBatches(samples, origins, steps=30, batch_size=64, half_life=30.0)
+    assert len(batches) == len(list(batches)) == 30
+    assert batches.weights[-1] == 1
+    assert batches.weights[-1 - 24 * 30] == pytest.approx(0.5)
+    torch.manual_seed(0)
+    first = [x for x, _ in batches]
+    torch.manual_seed(0)
+    assert all(torch.equal(a, b) for a, b in zip(first, (x for x, _ in batches), strict=True))
 
 
 def test_repeated_hour_is_named(monkeypatch, raw):

@@ -12,14 +12,17 @@ import resource
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from torch import nn
+import numpy as np
+import torch
+from torch import Tensor, nn
 
 from utils import repro
 from utils.checkpoints import CheckpointError
 from utils.data.files import DataError
-from utils.training import LossFn, TrainingDiverged, count_parameters, fit
+from utils.training import LossFn, TrainingDiverged, count_parameters, fit, warmup_cosine
 
 Metrics = dict[str, float]
 
@@ -109,8 +112,11 @@ def _choose(what: str, name: str, known: dict) -> None:
 
 def run(options: argparse.Namespace) -> dict:
     """Train and measure as the options say; return what goes into ``metrics.json``."""
-    repro.seed_everything(options.seed, options.threads)
-    device = repro.pick_device(options.device)
+    try:
+        repro.seed_everything(options.seed, options.threads)
+        device = repro.pick_device(options.device)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
     job = TASKS[options.task][options.data](device)
     job.model.to(device)
     epochs = options.epochs or (10**6 if options.seconds else job.epochs)
@@ -126,7 +132,6 @@ def run(options: argparse.Namespace) -> dict:
         progress=options.task,
         **job.fit_options,
     )
-    job.model.eval()
     last = history.rows[-1]
     return {
         "task": options.task,
@@ -161,14 +166,61 @@ def table(metrics: dict) -> str:
     return "\n".join(lines)
 
 
+@task("weather", "nyc_2013")
+def weather(device: torch.device) -> Job:
+    """Temperature at the New York airports 1–24 hours ahead: an LSTM that corrects a ridge (chapter 5.5).
+
+    Trained on January to September, validated on October, tested on November and December 2013.
+    """
+    from utils.data import weather as data
+    from utils.metrics import coverage, mae, pinball_loss
+    from utils.models.forecaster import QuantileForecaster, forecast, ridge_forecast
+
+    horizon, observed = 24, data.load_weather()
+    hours, temperature = len(observed.times), observed.values[:, None, :, 0].astype(float)
+    starts = [observed.index(day) for day in ("2013-10-01", "2013-11-01")]
+    train = np.arange(47, starts[0] - 2 * horizon)  # no target within a day of the first forecast
+    validation, test = np.arange(starts[0], starts[1] - 2 * horizon), np.arange(starts[1], hours - horizon)
+    actual, last = data.future(observed.temperature, horizon), np.repeat(temperature, horizon, axis=1)
+    inputs = data.linear_inputs(observed, full=3, temperature=24, products=True)
+    ridge = last + ridge_forecast(inputs, actual - last, train, alpha=300.0)
+    yesterday = np.stack([data.lagged(last[:, 0], horizon - h) for h in range(1, horizon + 1)], axis=1)
+    windows = data.StationWindows(observed, ridge, 24, scale_until=train[-1] + 1)
+
+    def loss_fn(model: nn.Module, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        x, y = (part.to(device) for part in batch)  # (batch, 24, channels), (batch, horizon)
+        return pinball_loss(model(x), y, model.quantiles)
+
+    def measure(origins: np.ndarray, model: nn.Module) -> Metrics:
+        f, y = forecast(model, windows, origins), actual[origins]
+        return {"mae": float(mae(f[..., 2], y)), "coverage_80": coverage(f[..., 0], f[..., -1], y)}
+
+    pairs = [torch.as_tensor(validation).repeat(3), torch.arange(3).repeat_interleave(len(validation))]
+    named = {"persistence": last, "same hour yesterday": yesterday, "ridge": ridge}
+    return Job(
+        model=QuantileForecaster(windows.inputs.shape[2], horizon, cell="lstm"),
+        batches=data.RecentBatches(windows, train, steps=50),
+        val_batches=[windows.batch(*pairs)],
+        loss_fn=loss_fn,
+        validate=partial(measure, validation),
+        test=partial(measure, test),
+        baselines={name: {"mae": float(mae(f[test], actual[test]))} for name, f in named.items()},
+        fit_options={"lr": 5e-3, "schedule": warmup_cosine(0.2), "patience": 20},
+        epochs=4,
+    )
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     try:
         options = parse(sys.argv[1:] if arguments is None else arguments)
         metrics = run(options)
-    except (UsageError, DataError, CheckpointError, ValueError) as error:
+    except (UsageError, DataError, CheckpointError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(f"interrupted; --resume continues from the last checkpoint in {options.out}", file=sys.stderr)
+        return 130
     except TrainingDiverged as error:
         print(f"error: {error} The last checkpoint is in {options.out}.", file=sys.stderr)
         return 1
@@ -179,3 +231,7 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"{metrics['parameters']:,} parameters, {metrics['steps']:,} steps in {metrics['seconds']:.0f} s")
     print(f"written: {options.out / 'metrics.json'}")
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

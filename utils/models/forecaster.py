@@ -67,11 +67,14 @@ def forecast(model: nn.Module, windows, origins: np.ndarray) -> np.ndarray:
     ``windows`` is the object that made the training samples (``batch``, ``base``, ``SCALE``). Quantiles that
     cross are put in order, which never makes them worse (Chernozhukov, Fernández-Val & Galichon 2010).
     """
+    was_training = model.training
     model.eval()
+    device = next(model.parameters()).device
     steps = torch.as_tensor(origins)
-    stations = range(windows.base.shape[2])
-    corrections = [model(windows.batch(steps, torch.full_like(steps, s))[0]) for s in stations]
-    correction = torch.stack(corrections, dim=2).numpy() * windows.SCALE  # (origins, horizon, stations, levels)
+    stations = [torch.full_like(steps, s) for s in range(windows.base.shape[2])]
+    corrections = [model(windows.batch(steps, s)[0].to(device)) for s in stations]
+    model.train(was_training)
+    correction = torch.stack(corrections, dim=2).cpu().numpy() * windows.SCALE  # (origins, horizon, stations, levels)
     return np.sort(windows.base[origins][..., None] + correction, axis=-1)
 
 
@@ -91,7 +94,8 @@ def ridge_forecast(inputs: np.ndarray, targets: np.ndarray, train: np.ndarray, a
     fit_rows = train[~np.isnan(flat[train]).any(axis=1)]
     mean, std = inputs[fit_rows].mean(axis=0), inputs[fit_rows].std(axis=0) + 1e-3
     known = ~np.isnan(inputs).any(axis=1)
-    model = Ridge(alpha=alpha).fit((inputs[fit_rows] - mean) / std, flat[fit_rows])
+    scaled = (inputs - mean) / std
+    model = Ridge(alpha=alpha, copy_X=False).fit(scaled[fit_rows], flat[fit_rows])
     forecasts = np.full_like(flat, np.nan)
-    forecasts[known] = model.predict((inputs[known] - mean) / std)
+    forecasts[known] = model.predict(scaled[known])
     return forecasts.reshape(targets.shape)
