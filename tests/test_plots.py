@@ -169,12 +169,13 @@ def test_a_fan_holds_its_bands_median_and_truth():
     observed, median, happened = ax.lines
     assert (list(observed.get_xdata()), list(observed.get_ydata())) == ([0, 1, 2, 3], past)
     assert (list(median.get_xdata()), list(median.get_ydata())) == (future, [10, 20, 30])
-    assert (list(happened.get_xdata()), list(happened.get_ydata())) == (future, actual)
+    assert (list(happened.get_xdata()), list(happened.get_ydata())) == ([3, *future], [4.0, *actual])  # joined to the past
     for band, (low, high) in zip(ax.collections, [(0.05, 0.95), (0.25, 0.75)], strict=True):  # the widest behind
         positions, lower, upper = edges(band)
         assert positions.tolist() == future
         np.testing.assert_allclose(lower, FAN[low])
         np.testing.assert_allclose(upper, FAN[high])
+    assert ax.collections[0].get_alpha() < ax.collections[1].get_alpha()
     assert labels(ax) == ["observed", "90 % interval", "50 % interval", "median forecast", "what happened"]
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("hour", "MW")
 
@@ -263,3 +264,10 @@ def test_given_axes_are_used_and_new_ones_are_the_books(name):
     assert len(plt.get_fignums()) == 1
     assert DRAWN[name](None).figure.get_facecolor() == (1, 1, 1, 1)
     assert len(plt.get_fignums()) == 2
+
+
+def test_dates_stay_dates():
+    days = np.array(["2013-01-01", "2013-06-01", "2013-12-01"], dtype="datetime64[D]")
+    ax = plots.lines(days, {"a": [1, 2, 3]}, xlabel="month", ylabel="y")
+    ax.figure.canvas.draw()
+    assert any("2013" in tick.get_text() for tick in ax.get_xticklabels())

@@ -28,6 +28,7 @@ STYLE = {
     "figure.constrained_layout.use": True,
     "font.size": 10,
     "legend.frameon": False,
+    "legend.handlelength": 3.0,
     "lines.linewidth": 1.8,
     "lines.markersize": 5,
 }
@@ -74,7 +75,9 @@ def lines(
             ax.fill_between(x, mean - spread, mean + spread, color=line.get_color(), alpha=0.2, linewidth=0)
     if level is not None:
         ax.axhline(level[1], color="0.35", linewidth=1, linestyle=":", label=level[0])
-    ax.set(xlabel=xlabel, ylabel=ylabel, xscale=xscale)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    if xscale != "linear":  # setting a scale takes the dates off an axis of dates
+        ax.set_xscale(xscale)
     if ylim is not None:
         ax.set_ylim(*ylim)
     ax.legend()
@@ -114,6 +117,7 @@ def forecast_fan(
     ax = new_axes() if ax is None else ax
     colour = COLOURS[0]
     ax.plot(past_time, past, color="0.2", ls="-", label="observed")
+    strength = 0.2  # the widest band is the lightest, in the legend too
     for q in sorted(quantiles):
         upper = min(quantiles, key=lambda p: abs(p - (1 - q)))
         if abs(upper - (1 - q)) > 1e-6:
@@ -121,11 +125,13 @@ def forecast_fan(
         if upper <= q:  # the median, or a pair already drawn
             continue
         label = f"{100 * (upper - q):.0f} % interval"
-        ax.fill_between(future_time, quantiles[q], quantiles[upper], color=colour, alpha=0.25, lw=0, label=label)
+        ax.fill_between(future_time, quantiles[q], quantiles[upper], color=colour, alpha=strength, lw=0, label=label)
+        strength += 0.2
     if 0.5 in quantiles:
         ax.plot(future_time, quantiles[0.5], color=colour, ls="-", label="median forecast")
     if actual is not None:
-        ax.plot(future_time, actual, color=COLOURS[1], ls="--", label="what happened")
+        times, values = [past_time[-1], *future_time], [past[-1], *actual]  # joined to the past
+        ax.plot(times, values, color=COLOURS[1], ls="--", label="what happened")
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.legend()
     return ax

@@ -29,7 +29,7 @@ COLUMNS = {  # name in the book: unit
 }
 MPH = 0.44704  # m/s
 COLDEST, WARMEST = 0.3, 24.7  # °C, January and July normals 1981–2010 of Central Park (NOAA)
-FASTEST_WIND = 120.0  # m/s; the strongest gust ever measured is 113 m/s (Barrow Island, 1996)
+FASTEST_WIND = 120.0  # m/s; the strongest gust an anemometer recorded is 113 m/s (Barrow Island, 1996)
 FARTHEST_APART = 15.0  # °C between one airport and the middle one of the three, at the same hour
 
 
@@ -71,7 +71,7 @@ def to_metric(raw: pd.DataFrame) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Weather:
-    """Observations on a full hourly grid: ``hours`` steps, 3 stations, 8 columns.
+    """Observations on a full hourly grid: ``hours`` steps, 3 stations, 9 columns.
 
     ``values`` is filled **from the past only**; ``missing`` says where it was filled. A temperature
     that was missing stays NaN in ``temperature``, because it must not count in a loss or a score.
