@@ -169,7 +169,7 @@ def test_a_fan_holds_its_bands_median_and_truth():
     observed, median, happened = ax.lines
     assert (list(observed.get_xdata()), list(observed.get_ydata())) == ([0, 1, 2, 3], past)
     assert (list(median.get_xdata()), list(median.get_ydata())) == (future, [10, 20, 30])
-    assert (list(happened.get_xdata()), list(happened.get_ydata())) == ([3, *future], [4.0, *actual])  # joined to the past
+    assert (list(happened.get_xdata()), list(happened.get_ydata())) == ([3, *future], [4.0, *actual])
     for band, (low, high) in zip(ax.collections, [(0.05, 0.95), (0.25, 0.75)], strict=True):  # the widest behind
         positions, lower, upper = edges(band)
         assert positions.tolist() == future
