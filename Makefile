@@ -24,7 +24,7 @@ $(READY): pyproject.toml
 	@touch $@
 
 lab: $(READY) ## open the book in JupyterLab
-	$(BIN)/jupyter lab chapters/index.ipynb
+	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/chapters/index.ipynb
 
 test: lint unit notebooks ## check everything: style, unit tests, every notebook
 
