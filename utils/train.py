@@ -8,7 +8,6 @@ import argparse
 import difflib
 import json
 import os
-import resource
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -150,6 +149,12 @@ def run(options: argparse.Namespace) -> dict:
 
 def peak_resident_mb() -> float:
     """Largest resident memory of this process so far, in megabytes."""
+    if sys.platform == "win32":
+        import psutil
+
+        return psutil.Process().memory_info().peak_wset / 2**20
+    import resource
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)  # bytes on macOS, kilobytes on Linux
 
