@@ -267,11 +267,9 @@ class _Run:
             for name, value in slots.items():
                 (tensors if isinstance(value, Tensor) else scalars)[f"optimizer.{index}.{name}"] = value
         randoms, random_tensors = checkpoints.random_states()
-        record = {
-            "epoch": self.epoch,
-            "step": self.step,
-            "elapsed": self.elapsed,
+        record = {name: getattr(self, name) for name in ("epoch", "step", "elapsed")} | {
             "history": asdict(self.history),
+            "optimizer": type(self.optimizer).__name__,
             "groups": optimizer["param_groups"],
             "scalars": scalars,
             "random": randoms,
@@ -288,6 +286,8 @@ class _Run:
         for name, value in parts["optimizer"].items():
             index, _, slot = name.partition(".")
             slots.setdefault(int(index), {})[slot] = value
+        if record["optimizer"] != type(self.optimizer).__name__:
+            raise CheckpointError(f"the checkpoint in {self.folder} was made with {record['optimizer']}; use it again")
         try:
             self.model.load_state_dict(parts["model"])
             self.optimizer.load_state_dict({"state": slots, "param_groups": record["groups"]})
