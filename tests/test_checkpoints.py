@@ -235,8 +235,8 @@ def test_a_checkpoint_of_another_optimizer_is_refused(tmp_path):
     model, batches = nn.Linear(2, 1), [(torch.randn(4, 2), torch.randn(4, 1))]
     fit(model, batches, loss_fn, epochs=1, checkpoint=tmp_path, progress=None)
     before = model.weight.detach().clone()
+    sgd = torch.optim.SGD(model.parameters(), lr=0.1)
     with pytest.raises(CheckpointError, match="was made with AdamW"):
-        sgd = torch.optim.SGD(model.parameters(), lr=0.1)
         fit(model, batches, loss_fn, epochs=2, checkpoint=tmp_path, resume=True, optimizer=sgd, progress=None)
     assert torch.equal(model.weight, before)
 
