@@ -63,7 +63,6 @@ WRONG = {
         (lambda model, climate, share: int((1 - model / climate > share).long().cumprod(0).sum()), "exactly"),
     ],
 }
-NONSENSE = [None, "seven", 3, [], lambda: 1, lambda *args: None, lambda *args: "text", lambda *args: 1 / 0]
 
 
 @pytest.mark.parametrize("number", RIGHT)
@@ -75,9 +74,3 @@ def test_right_answer_passes(number):
 def test_likely_mistake_gets_its_hint(number, answer, hint, capsys):
     assert not check(number, answer)
     assert hint in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("number", RIGHT)
-@pytest.mark.parametrize("answer", NONSENSE)
-def test_nonsense_is_refused(number, answer):
-    assert not check(number, answer)

@@ -9,7 +9,16 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from utils.data.series import SeriesError, Standardizer, check_series, time_split, walk_forward, windows
+from utils.data.series import (
+    SeriesError,
+    Standardizer,
+    check_series,
+    future,
+    lagged,
+    time_split,
+    walk_forward,
+    windows,
+)
 
 # ---------------------------------------------------------------- check_series
 
@@ -295,3 +304,13 @@ def test_time_split_refuses_shares_that_leave_nothing(validation, test):
 def test_time_split_refuses_a_short_series():
     with pytest.raises(SeriesError, match=r"a series of 12 steps is too short to split for windows of 3 \+ 2 steps"):
         time_split(12, length=3, horizon=2)
+
+
+def test_future_by_hand():
+    got = future(np.array([10.0, 20.0, 30.0]), 2)
+    np.testing.assert_array_equal(got, [[20, 30], [30, np.nan], [np.nan, np.nan]])
+
+
+def test_lagged_by_hand():
+    np.testing.assert_array_equal(lagged(np.array([1.0, 2.0, 3.0]), 1), [np.nan, 1, 2])
+    np.testing.assert_array_equal(lagged(np.array([1.0, 2.0, 3.0]), 0), [1, 2, 3])

@@ -120,18 +120,12 @@ def test_features_are_departures_roots_and_flags(data):
     np.testing.assert_array_equal(data.features[:, :, 9], np.isnan(data.temperature))
 
 
-def test_future_by_hand():
-    got = weather.future(np.array([10.0, 20.0, 30.0]), 2)
-    np.testing.assert_array_equal(got, [[20, 30], [30, np.nan], [np.nan, np.nan]])
-
-
 def test_linear_inputs_know_nothing_of_the_future(data):
     inputs = weather.linear_inputs(data, full=3, temperature=24, products=True)
     assert inputs.shape == (8_730, 3 * 36 + 21 * 3 + 24 + 36 * 4)
     assert np.isnan(inputs[:23]).any(axis=1).all()
     assert not np.isnan(inputs[23:]).any()
     assert inputs[100, 36] == data.features[99, 0, 0]  # the second block is one hour old
-    np.testing.assert_array_equal(weather.lagged(np.array([1.0, 2.0, 3.0]), 1), [np.nan, 1, 2])
     changed = weather.Weather(data.times, data.values.copy(), data.missing)
     changed.values[1_000:] += 7
     later = weather.linear_inputs(changed, full=3, temperature=24, products=True)

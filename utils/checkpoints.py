@@ -35,13 +35,17 @@ def save_checkpoint(folder: str | os.PathLike, tensors: dict[str, Tensor], recor
     save_file({name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}, part)
     digest = hashlib.sha256(part.read_bytes()).hexdigest()
     os.replace(part, target)
-    text = json.dumps(record | {"tensors": target.name, "sha256": digest}, indent=1)
-    part = folder / (RECORD + ".part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, folder / RECORD)
+    write_json(folder / RECORD, record | {"tensors": target.name, "sha256": digest})
     for old in folder.glob("step-*.safetensors"):
         if old != target:
             old.unlink()
+
+
+def write_json(path: Path, data: dict) -> None:
+    """Write ``data`` so that the file at ``path`` is the old one or the new one, never half of it."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    os.replace(part, path)
 
 
 def load_checkpoint(folder: str | os.PathLike) -> tuple[dict[str, Tensor], dict]:

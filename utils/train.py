@@ -6,8 +6,6 @@ and writes them to ``metrics.json``. A bad task, data name or value ends with on
 
 import argparse
 import difflib
-import json
-import os
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -19,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from utils import repro
-from utils.checkpoints import CheckpointError
+from utils.checkpoints import CheckpointError, write_json
 from utils.data.files import DataError
 from utils.training import LossFn, TrainingDiverged, count_parameters, fit, warmup_cosine
 
@@ -179,6 +177,7 @@ def weather(device: torch.device) -> Job:
     training, and a day before and after the three for neither, so that no target hour is in both.
     """
     from utils.data import weather as data
+    from utils.data.series import future, lagged
     from utils.metrics import coverage, mae, pinball_loss
     from utils.models.forecaster import QuantileForecaster, forecast, ridge_forecast
 
@@ -188,10 +187,10 @@ def weather(device: torch.device) -> Job:
     past, test = np.arange(47, start - 2 * horizon), np.arange(start, hours - horizon)
     day = past // 24 % 12
     train, validation = past[day < 7], past[(day >= 8) & (day < 11)]
-    actual, last = data.future(observed.temperature, horizon), np.repeat(temperature, horizon, axis=1)
+    actual, last = future(observed.temperature, horizon), np.repeat(temperature, horizon, axis=1)
     inputs = data.linear_inputs(observed, full=3, temperature=24, products=True)
     ridge = last + ridge_forecast(inputs, actual - last, train, alpha=300.0)
-    yesterday = np.stack([data.lagged(last[:, 0], horizon - h) for h in range(1, horizon + 1)], axis=1)
+    yesterday = np.stack([lagged(last[:, 0], horizon - h) for h in range(1, horizon + 1)], axis=1)
     windows = data.StationWindows(observed, ridge, 24, scale_until=train[-1] + 1)
 
     def loss_fn(model: nn.Module, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
@@ -231,9 +230,7 @@ def main(arguments: list[str] | None = None) -> int:
     except TrainingDiverged as error:
         print(f"error: {error} The last checkpoint is in {options.out}.", file=sys.stderr)
         return 1
-    part = options.out / "metrics.json.part"
-    part.write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
-    os.replace(part, options.out / "metrics.json")
+    write_json(options.out / "metrics.json", metrics)
     print(table(metrics))
     print(f"{metrics['parameters']:,} parameters, {metrics['steps']:,} steps in {metrics['seconds']:.0f} s")
     print(f"written: {options.out / 'metrics.json'}")

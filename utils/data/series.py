@@ -100,6 +100,17 @@ def windows(
     return inputs, targets
 
 
+def future(series: np.ndarray, horizon: int) -> np.ndarray:
+    """(steps, horizon, …): at [t, h] the value of step t + 1 + h, NaN beyond the end."""
+    padded = np.concatenate([series, np.full((horizon, *series.shape[1:]), np.nan)])
+    return padded[np.arange(len(series))[:, None] + np.arange(1, horizon + 1)]
+
+
+def lagged(values: np.ndarray, lag: int) -> np.ndarray:
+    """The same rows, ``lag`` steps later, NaN where there was nothing yet."""
+    return values if lag == 0 else np.concatenate([np.full_like(values[:lag], np.nan), values[:-lag]])
+
+
 @dataclass(frozen=True)
 class Fold:
     """Origins of one round of training, choosing and testing, each range strictly before the next."""

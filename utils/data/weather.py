@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from utils.data import files
-from utils.data.series import Standardizer, check_series
+from utils.data.series import Standardizer, check_series, future, lagged
 
 FILE = "nyc_weather_2013.csv.gz"
 STATIONS = ["EWR", "JFK", "LGA"]
@@ -148,12 +148,6 @@ def load_weather() -> Weather:
     return Weather(grid, np.stack(values, axis=1), np.stack(missing, axis=1))
 
 
-def future(series: np.ndarray, horizon: int) -> np.ndarray:
-    """(steps, horizon, …): at [t, h] the value of step t + 1 + h, NaN beyond the end."""
-    padded = np.concatenate([series, np.full((horizon, *series.shape[1:]), np.nan)])
-    return padded[np.arange(len(series))[:, None] + np.arange(1, horizon + 1)]
-
-
 def linear_inputs(weather: Weather, *, full: int, temperature: int, products: bool) -> np.ndarray:
     """(hours, inputs) what a linear forecaster sees at each hour; NaN in the first hours.
 
@@ -169,11 +163,6 @@ def linear_inputs(weather: Weather, *, full: int, temperature: int, products: bo
     if products:
         blocks.append((now[:, :, None] * weather.calendar[:, None, :]).reshape(len(now), -1))
     return np.concatenate(blocks, axis=1)
-
-
-def lagged(values: np.ndarray, lag: int) -> np.ndarray:
-    """The same rows, ``lag`` steps later, NaN where there was nothing yet."""
-    return values if lag == 0 else np.concatenate([np.full_like(values[:lag], np.nan), values[:-lag]])
 
 
 class StationWindows:
