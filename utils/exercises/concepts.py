@@ -5,7 +5,7 @@ import random
 import torch
 from torch import Tensor, nn
 
-from utils.exercises import Wrong, exercise, expect_callable, expect_number, expect_tensor
+from utils.exercises import Wrong, exercise, expect_callable, expect_number, expect_tensor, matches
 
 SHAPE_CASES = {  # arguments of nn.RNN and the shape of its input, as notebook 2.1 asks for them
     "a": ({"input_size": 5, "hidden_size": 7, "batch_first": True}, (4, 9, 5)),
@@ -39,11 +39,6 @@ def random_rnn(seed: int, batch: int, time: int, d: int, n: int) -> tuple[Tensor
 def weights(rnn: nn.RNN) -> tuple[Tensor, Tensor, Tensor]:
     """W_xh, W_hh and b_h of ``rnn``, free of its graph."""
     return rnn.weight_ih_l0.detach(), rnn.weight_hh_l0.detach(), rnn.bias_ih_l0.detach()
-
-
-def matches(found: object, expected: Tensor) -> bool:
-    """Whether ``found`` is the tensor ``expected``."""
-    return isinstance(found, Tensor) and found.shape == expected.shape and torch.allclose(found, expected)
 
 
 @exercise("2.1.1")

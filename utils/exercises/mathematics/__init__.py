@@ -1,0 +1,1 @@
+"""Checks of part 3, one module per notebook."""

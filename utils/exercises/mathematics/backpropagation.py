@@ -1,0 +1,1 @@
+"""Checks of notebook 3.2: backpropagation through time."""

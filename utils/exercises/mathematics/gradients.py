@@ -1,0 +1,1 @@
+"""Checks of notebook 3.3: vanishing and exploding gradients."""

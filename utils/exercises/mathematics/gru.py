@@ -1,0 +1,1 @@
+"""Checks of notebook 3.5: the GRU."""

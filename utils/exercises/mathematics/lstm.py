@@ -1,0 +1,1 @@
+"""Checks of notebook 3.4: the LSTM."""

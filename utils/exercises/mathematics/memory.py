@@ -1,0 +1,1 @@
+"""Checks of notebook 3.6: what memory can hold."""
