@@ -6,7 +6,8 @@ names, keep their parameter names and layout, and draw the same first weights fr
 there to be read and changed; ``torch.nn``'s are several times faster.
 
 Letters: B sequences in a batch, T time steps, d inputs, n hidden units, G blocks of n rows in the weights
-(1 for the RNN, 4 for the LSTM, 3 for the GRU). The functions of one step take leading dimensions as they come.
+(1 for the RNN, 4 for the LSTM, 3 for the GRU). The functions of one step also step S networks side by side: a state
+(S, B, n), weights (S, Gn, n) and biases (S, 1, Gn).
 """
 
 import math
@@ -15,7 +16,7 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 State = tuple[Tensor, ...]  # (h,) for RNN and GRU, (h, c) for the LSTM
 
@@ -104,7 +105,7 @@ class Recurrent(nn.Module):
         device, dtype: of the parameters.
 
     Raises:
-        ValueError: a size below 1, or a dropout outside [0, 1].
+        ValueError: a size that is no whole number of at least 1, or a dropout that is no number in [0, 1].
     """
 
     blocks = 1  # G, blocks of n rows in the weights
@@ -123,10 +124,12 @@ class Recurrent(nn.Module):
         dtype=None,
     ):
         super().__init__()
-        if min(input_size, hidden_size, num_layers) < 1 or not 0 <= dropout <= 1:
+        sizes_fit = all(type(size) is int and size >= 1 for size in (input_size, hidden_size, num_layers))
+        is_number = isinstance(dropout, int | float) and not isinstance(dropout, bool)
+        if not (sizes_fit and is_number and 0 <= dropout <= 1):
             raise ValueError(
-                f"input_size = {input_size}, hidden_size = {hidden_size} and num_layers = {num_layers} must be at "
-                f"least 1, and dropout = {dropout} must lie in [0, 1]"
+                f"input_size = {input_size!r}, hidden_size = {hidden_size!r} and num_layers = {num_layers!r} must be "
+                f"whole numbers of at least 1, and dropout = {dropout!r} a number in [0, 1]"
             )
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.batch_first, self.dropout, self.bidirectional = batch_first, dropout, bidirectional
@@ -162,7 +165,7 @@ class Recurrent(nn.Module):
             state of every layer and direction, in the layout of ``state``.
 
         Raises:
-            ValueError: a wrong rank, feature size or state shape, or no time step; the message says what was expected.
+            ValueError: a wrong rank, feature size, state or dtype, or no time step; the message says what was expected.
         """
         packed, lengths = x if isinstance(x, PackedSequence) else None, None
         if packed is not None:
@@ -185,47 +188,52 @@ class Recurrent(nn.Module):
             out = torch.cat(outs, dim=-1)  # (T, B, n · directions)
         last = tuple(torch.stack(parts) for parts in zip(*last, strict=True))  # each (layers · directions, B, n)
         if packed is not None:
-            out = _pack_like(out, lengths, packed)
+            out = _pack_like(out, packed)
         elif self.batch_first:
             out = out.transpose(0, 1)  # (B, T, n · directions)
         return out, last if self.states > 1 else last[0]
 
     def _run(self, x: Tensor, state: State, suffix: str, lengths: Tensor | None) -> tuple[Tensor, State]:
-        """One layer in one direction; beyond its length a sequence keeps its state, and its output is zero."""
+        """The states (T, B, n) of one layer in one direction, and the last; past its end a sequence keeps its state."""
         W_ih, W_hh, b_ih, b_hh = (getattr(self, name + suffix) for name in _NAMES)
         a = x @ W_ih.mT + b_ih  # (T, B, Gn): one product for all steps
         outs: list[Tensor] = [None] * len(x)
         for t in reversed(range(len(x))) if suffix.endswith("_reverse") else range(len(x)):
             new = self.step(a[t], state, W_hh, b_hh)
-            if lengths is None:
-                state, outs[t] = new, new[0]
-            else:
+            if lengths is not None:
                 alive = (t < lengths).unsqueeze(1)  # (B, 1)
-                state = tuple(torch.where(alive, after, before) for after, before in zip(new, state, strict=True))
-                outs[t] = torch.where(alive, new[0], 0.0)
+                new = tuple(torch.where(alive, after, before) for after, before in zip(new, state, strict=True))
+            state, outs[t] = new, new[0]
         return torch.stack(outs), state
 
     def _check_input(self, x: Tensor) -> None:
-        if x.dim() != 3 or x.shape[-1] != self.input_size or 0 in x.shape[:2]:
+        if x.dim() != 3 or x.shape[-1] != self.input_size or 0 in x.shape[:2] or not self._fits(x):
             order = "batch, time" if self.batch_first else "time, batch"
             found = tuple(x.transpose(0, 1).shape if self.batch_first and x.dim() == 3 else x.shape)
             raise ValueError(
                 f"expected an input of shape ({order}, input_size = {self.input_size}) with at least one time step and "
-                f"one sequence, found {found}"
+                f"one sequence, of {self.weight_ih_l0.dtype}, found {found} of {x.dtype}"
             )
 
     def _first_state(self, x: Tensor, state: Tensor | State | None) -> State:
         shape = (self.num_layers * self.directions, x.shape[1], self.hidden_size)
         if state is None:
             return tuple(x.new_zeros(shape) for _ in range(self.states))
-        state = (state,) if isinstance(state, Tensor) else tuple(state)
-        if [tuple(s.shape) for s in state] != [shape] * self.states:
+        state = tuple(state) if isinstance(state, tuple | list) else (state,)
+        fits = all(isinstance(s, Tensor) and s.shape == shape and self._fits(s) for s in state)
+        if len(state) != self.states or not fits:
             parts = "a tensor" if self.states == 1 else f"a tuple of {self.states} tensors"
+            found = [f"{tuple(s.shape)} of {s.dtype}" if isinstance(s, Tensor) else type(s).__name__ for s in state]
             raise ValueError(
-                f"expected as first state {parts} of shape (layers · directions, batch, hidden_size) = {shape}, found "
-                f"{', '.join(str(tuple(s.shape)) for s in state)}"
+                f"expected as first state {parts} of shape (layers · directions, batch, hidden_size) = {shape} and of "
+                f"{self.weight_ih_l0.dtype}, found {', '.join(found) or 'nothing'}"
             )
         return state
+
+    def _fits(self, x: Tensor) -> bool:
+        """Whether ``x`` has the dtype of the weights; autocast may mix dtypes."""
+        autocast = torch.amp.is_autocast_available(x.device.type) and torch.is_autocast_enabled(x.device.type)
+        return autocast or x.dtype == self.weight_ih_l0.dtype
 
     @staticmethod
     def _suffix(layer: int, direction: int) -> str:
@@ -235,12 +243,12 @@ class Recurrent(nn.Module):
 _NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
-def _pack_like(out: Tensor, lengths: Tensor, packed: PackedSequence) -> PackedSequence:
-    """Pack (T, B, …) in the very order of rows of ``packed``."""
+def _pack_like(out: Tensor, packed: PackedSequence) -> PackedSequence:
+    """Pack (T, B, …) in the very order of rows of ``packed``: step by step, the longest sequences first."""
     if packed.sorted_indices is not None:
-        out, lengths = out.index_select(1, packed.sorted_indices), lengths[packed.sorted_indices]
-    data = pack_padded_sequence(out, lengths.cpu()).data
-    return PackedSequence(data, packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices)
+        out = out.index_select(1, packed.sorted_indices)
+    data = torch.cat([step[:size] for step, size in zip(out, packed.batch_sizes.tolist(), strict=True)])
+    return packed._replace(data=data)
 
 
 class RNN(Recurrent):

@@ -71,8 +71,8 @@ def temporal_order(count: int, length: int, generator: torch.Generator | None = 
     """In which order did the two marks come?
 
     Hochreiter & Schmidhuber (1997, experiment 6a), at any length T as in Pascanu, Mikolov & Bengio (2013): one mark in
-    [T/10, 2T/10), one in [4T/10, 5T/10), each X or Y with equal chance; all other symbols are distractors. The class is
-    2 · (first is Y) + (second is Y), so chance is 1/4.
+    [T/10, 2T/10), one in [4T/10, 5T/10) (all four rounded down), each X or Y with equal chance; all other symbols are
+    distractors. The class is 2 · (first is Y) + (second is Y), so chance is 1/4.
 
     Returns:
         tokens (N, T) in 0 … 5 (X = 0, Y = 1, distractors 2 … 5) and classes (N,) in 0 … 3.
@@ -104,8 +104,8 @@ def parity(count: int, length: int, generator: torch.Generator | None = None) ->
 class Language:
     """A formal language, known by the symbols that may follow each beginning of a word.
 
-    ``follow(word)`` returns one string per symbol of ``word``: the symbols that may come after it. It raises
-    ValueError at the first symbol that may not stand where it stands.
+    ``follow(word)`` returns one string per symbol of ``word``: the symbols that may come after it, and an empty string
+    where the word must end. It takes beginnings of words too, and raises ValueError at the first symbol out of place.
     """
 
     name: str
@@ -116,19 +116,27 @@ class Language:
         """Token numbers (N, T), legal next symbols (N, T, V) as 0 and 1, and lengths (N,).
 
         T is the longest word; beyond its length a word is filled with token 0 and no symbol is legal.
+
+        Raises:
+            ValueError: no word, an empty word, or one that is not in the language.
         """
-        if not words or not all(words):
-            raise ValueError("expected at least one word, and no empty word")
+        if isinstance(words, str) or not words or not all(words):
+            raise ValueError(f"expected a list of words, at least one, and no empty word, found {words!r}")
+        follows = [self.follow(word) for word in words]
         lengths = torch.tensor([len(word) for word in words])  # (N,)
         tokens = torch.zeros(len(words), int(lengths.max()), dtype=torch.long)  # (N, T)
         legal = torch.zeros(*tokens.shape, len(self.alphabet))  # (N, T, V)
         number = {symbol: i for i, symbol in enumerate(self.alphabet)}
-        for n, word in enumerate(words):
-            follow = self.follow(word)
+        for n, (word, follow) in enumerate(zip(words, follows, strict=True)):
             tokens[n, : len(word)] = torch.tensor([number[symbol] for symbol in word])
             for t, symbols in enumerate(follow):
                 legal[n, t, [number[symbol] for symbol in symbols]] = 1.0
         return tokens, legal, lengths
+
+
+def _check_text(word: str) -> None:
+    if not isinstance(word, str):
+        raise ValueError(f"expected a word, found {word!r}")
 
 
 def _illegal(word: str, t: int, expected: str) -> ValueError:
@@ -174,6 +182,7 @@ def reber_words(count: int, generator: torch.Generator | None = None, embedded: 
 
 
 def _follow_arcs(word: str, arcs: Arcs) -> list[str]:
+    _check_text(word)
     state, follow = 0, []
     for t, symbol in enumerate(word):
         if symbol not in arcs[state]:
@@ -186,20 +195,21 @@ def _follow_arcs(word: str, arcs: Arcs) -> list[str]:
 def counting_word(n: int, letters: str = "ab") -> str:
     """S aⁿbⁿ T, or S aⁿbⁿcⁿ T with ``letters="abc"`` (Gers & Schmidhuber 2001)."""
     _at_least(n=(n, 1))
+    if not letters or len(set(letters + "ST")) < len(letters) + 2:
+        raise ValueError(f"letters must be different symbols, none of them S or T, found {letters!r}")
     return "S" + "".join(letter * n for letter in letters) + "T"
 
 
 def _follow_counting(word: str, letters: str) -> list[str]:
-    """After the first b everything is settled; before it one more a, or the first b, may come."""
-    follow, n = [], len(word) - len(word.lstrip("S" + letters[0])) - 1  # n: how many a's there are
-    whole = "S" + "".join(letter * n for letter in letters) + "T" if n > 0 else "S" + letters[0]
+    """After S comes a; after each a one more a, or the first b; and from then on everything is settled."""
+    _check_text(word)
+    n = len(word[1:]) - len(word[1:].lstrip(letters[0]))  # how many a's there are
+    settled = counting_word(n, letters)[n + 2 :] if n else ""  # what must come behind the first b
+    allowed = ["S", letters[0], *[letters[:2]] * n, *settled, ""]  # at each place; nothing after the last symbol
     for t, symbol in enumerate(word):
-        expected = "S" if t == 0 else letters[0] if t == 1 else letters[:2] if t <= n else whole[t : t + 1]
-        if symbol not in expected or not expected:
-            raise _illegal(word, t, expected)
-        after = letters[0] if t == 0 else letters[:2] if t <= n else whole[t + 1 : t + 2]
-        follow.append(after)
-    return follow
+        if symbol not in allowed[t]:
+            raise _illegal(word, t, allowed[t])
+    return allowed[1 : len(word) + 1]
 
 
 BRACKETS = "()[]"
@@ -211,11 +221,14 @@ def dyck_words(
     """Balanced words of one or two kinds of brackets, from the grammar of Suzgun et al. (2019).
 
     S → (S) with probability 1/2 (both kinds equally likely), S S with probability 1/4, nothing with probability 1/4;
-    words shorter than ``shortest`` or longer than ``longest`` symbols are drawn again.
+    words shorter than ``shortest`` or longer than ``longest`` symbols are drawn again. Long words are rare: a large
+    ``shortest`` takes time.
     """
     _at_least(count=(count, 1), shortest=(shortest, 2), longest=(longest, shortest))
-    if kinds not in (1, 2):
+    if type(kinds) is not int or kinds not in (1, 2):
         raise ValueError(f"kinds must be 1 or 2, found {kinds!r}")
+    if shortest == longest and shortest % 2:
+        raise ValueError(f"words of brackets have an even length, found shortest = longest = {shortest}")
     words: list[str] = []
     while len(words) < count:
         word = _derive(kinds, longest, generator)
@@ -225,9 +238,9 @@ def dyck_words(
 
 
 def _derive(kinds: int, longest: int, generator: torch.Generator | None) -> str:
-    """One word of the grammar, or one that is surely too long."""
+    """One word of the grammar, or the beginning of one that is too long."""
     pending, word = ["S"], ""  # pending: what is still to be written, last first
-    while pending and len(word) <= longest and len(pending) <= 2 * longest:
+    while pending and len(word) <= longest:
         symbol = pending.pop()
         if symbol != "S":
             word += symbol
@@ -238,11 +251,12 @@ def _derive(kinds: int, longest: int, generator: torch.Generator | None) -> str:
             pending += [BRACKETS[2 * kind + 1], "S", BRACKETS[2 * kind]]
         elif draw < 0.75:
             pending += ["S", "S"]
-    return word if not pending else "(" * (longest + 1)
+    return word  # with symbols pending it has longest + 1 symbols
 
 
 def _follow_dyck(word: str, alphabet: str) -> list[str]:
     """Any opening bracket, and the one that closes the innermost open one."""
+    _check_text(word)
     partner, openings = dict(zip(alphabet[::2], alphabet[1::2], strict=True)), alphabet[::2]
     due, follow = "", []  # due: the closing brackets still wanted, the next one last
     for t, symbol in enumerate(word):
