@@ -118,6 +118,11 @@ def index(text: str) -> nbformat.NotebookNode:
     return nbformat.v4.new_notebook(cells=[cell], metadata=METADATA)
 
 
+def read_timings() -> dict[str, dict[str, float]]:
+    """The measurements so far; read anew before each change, since another run may add its own."""
+    return json.loads(TIMINGS.read_text(encoding="utf-8")) if TIMINGS.exists() else {}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Re-execute notebooks in place and rewrite the timing table.")
     parser.add_argument("notebooks", nargs="*", type=Path, help="default: all of chapters/")
@@ -125,7 +130,6 @@ def main() -> int:
     os.environ["TQDM_DISABLE"] = "1"  # a progress bar's text is never the same twice
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # kernels inherit it: one core, as on Binder
-    timings = json.loads(TIMINGS.read_text(encoding="utf-8")) if TIMINGS.exists() else {}
     failed = []
     for path in chosen:
         name = path.relative_to(CHAPTERS).as_posix()
@@ -139,11 +143,11 @@ def main() -> int:
         print(f"{seconds:.0f} s, {megabytes:.0f} MB")
         write_head(notebook, seconds, megabytes)
         nbformat.write(notebook, path)
-        timings[name] = {"seconds": round(seconds, 1), "megabytes": round(megabytes)}
+        timings = read_timings() | {name: {"seconds": round(seconds, 1), "megabytes": round(megabytes)}}
         known = {p.relative_to(CHAPTERS).as_posix() for p in all_notebooks()}
         timings = {key: timings[key] for key in sorted(timings) if key in known}
         TIMINGS.write_text(json.dumps(timings, indent=1) + "\n", encoding="utf-8")
-    text = contents(timings)
+    text = contents(read_timings())
     (CHAPTERS / "README.md").write_text(text, encoding="utf-8")
     nbformat.write(index(text), INDEX)
     if failed:

@@ -20,6 +20,11 @@ PARTS = {  # what the numbers of the exercises begin with, and the module that c
     "3.4": "mathematics.lstm",
     "3.5": "mathematics.gru",
     "3.6": "mathematics.memory",
+    "4.1": "practice.modules",
+    "4.2": "practice.lengths",
+    "4.3": "practice.text",
+    "4.4": "practice.training",
+    "4.5": "practice.speed",
     "5": "applications",
 }
 _CHECKS: dict[str, Callable] = {}

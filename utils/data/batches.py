@@ -1,0 +1,121 @@
+"""From sequences of unequal lengths to padded batches, in plain PyTorch (chapters 4.2 and 4.3)."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import DataLoader, Sampler
+
+
+def pad(sequences: Sequence[Tensor], value: float = 0) -> tuple[Tensor, Tensor]:
+    """Lay sequences side by side in one batch, and remember where each ends.
+
+    Args:
+        sequences: tensors (T_i, …) that differ in their first dimension only.
+        value: what stands behind the end of the shorter ones.
+
+    Returns:
+        the batch (B, T, …), T being the longest length, and the lengths (B,).
+
+    Raises:
+        ValueError: no sequence, or an empty one (a packed batch cannot hold it).
+    """
+    lengths = torch.tensor([len(sequence) for sequence in sequences])  # (B,)
+    if len(lengths) == 0 or lengths.min() == 0:
+        empty = (lengths == 0).nonzero().flatten().tolist()
+        raise ValueError(f"expected at least one sequence, and none empty; found {len(lengths)}, empty ones at {empty}")
+    return pad_sequence(list(sequences), batch_first=True, padding_value=value), lengths
+
+
+def mask(lengths: Tensor, time: int | None = None) -> Tensor:
+    """(B, T) true where a step belongs to the sequence, false where it is padding; T is the longest length or ``time``."""
+    time = int(lengths.max()) if time is None else time
+    return torch.arange(time, device=lengths.device) < lengths.unsqueeze(1)  # (B, T)
+
+
+def torch_shuffled(items: Sequence) -> list:
+    """The items in a new order, drawn from torch's global random numbers."""
+    return [items[i] for i in torch.randperm(len(items)).tolist()]
+
+
+class BucketSampler(Sampler[list[int]]):
+    """Batches of similar lengths, in a new order every epoch.
+
+    The method of torchtext's ``BucketIterator``: shuffle everything, cut it into pools of ``pool`` batches, sort
+    each pool by length, cut it into batches, shuffle those. A large pool gives little padding, a small one more
+    chance. Within a batch the longest sequence comes first.
+
+    Args:
+        lengths: (N,) length of every item.
+        batch_size: items per batch; the last batch of a pool may be smaller.
+        pool: batches per pool.
+        shuffled: returns the items it is given in a new order; ``None`` leaves every order as it is.
+
+    Raises:
+        ValueError: no item, or a batch size or pool below 1.
+    """
+
+    def __init__(
+        self,
+        lengths: Sequence[int] | Tensor,
+        batch_size: int,
+        *,
+        pool: int = 100,
+        shuffled: Callable[[Sequence], list] | None = torch_shuffled,
+    ):
+        self.lengths = [int(length) for length in lengths]
+        if not self.lengths or batch_size < 1 or pool < 1:
+            raise ValueError(
+                f"expected at least one item, batch_size >= 1 and pool >= 1; "
+                f"found {len(self.lengths)} items, batch_size = {batch_size}, pool = {pool}"
+            )
+        self.batch_size, self.pool = batch_size, pool
+        self.shuffled = list if shuffled is None else shuffled
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = self.shuffled(range(len(self.lengths)))
+        for pool in _chunks(order, self.batch_size * self.pool):
+            by_length = sorted(pool, key=self.lengths.__getitem__)
+            for batch in self.shuffled(_chunks(by_length, self.batch_size)):
+                yield sorted(batch, key=self.lengths.__getitem__, reverse=True)
+
+    def __len__(self) -> int:
+        return -(-len(self.lengths) // self.batch_size)  # whole batches of whole pools, and the rest rounded up
+
+
+def _chunks(items: list, size: int) -> list[list]:
+    return [items[i : i + size] for i in range(0, len(items), size)]
+
+
+def padded_batches(
+    sequences: Sequence[Tensor],
+    targets: Tensor | None = None,
+    *,
+    batch_size: int,
+    shuffle: bool = True,
+    pool: int = 100,
+    value: float = 0,
+) -> DataLoader:
+    """Bucketed, padded batches (x, lengths) or (x, lengths, y).
+
+    Args:
+        sequences: N tensors (T_i, …).
+        targets: (N, …) one per sequence.
+        shuffle: a new order every epoch, from torch's global random numbers, so that ``seed_everything`` fixes it.
+        pool: see :class:`BucketSampler`; ``pool=1`` is plain shuffling without buckets.
+
+    Returns:
+        a sized loader of batches: x (B, T, …), lengths (B,), y (B, …).
+    """
+    if targets is not None and len(targets) != len(sequences):
+        raise ValueError(f"{len(sequences)} sequences, but {len(targets)} targets")
+    sampler = BucketSampler(
+        [len(s) for s in sequences], batch_size, pool=pool, shuffled=torch_shuffled if shuffle else None
+    )
+
+    def collate(batch: list[int]) -> tuple[Tensor, ...]:
+        x, lengths = pad([sequences[i] for i in batch], value)
+        return (x, lengths) if targets is None else (x, lengths, targets[batch])
+
+    return DataLoader(range(len(sequences)), batch_sampler=sampler, collate_fn=collate)

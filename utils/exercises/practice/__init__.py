@@ -1,0 +1,1 @@
+"""Checks for part 4, practice: one module per notebook."""

@@ -1,0 +1,1 @@
+"""Checks of notebook 4.2: sequences of unequal lengths."""

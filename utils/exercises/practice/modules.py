@@ -1,0 +1,1 @@
+"""Checks of notebook 4.1: nn.RNN, nn.LSTM, nn.GRU."""

@@ -1,0 +1,1 @@
+"""Checks of notebook 4.5: speed and scale."""

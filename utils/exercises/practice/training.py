@@ -1,0 +1,1 @@
+"""Checks of notebook 4.4: the training recipe."""
