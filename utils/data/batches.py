@@ -29,7 +29,7 @@ def pad(sequences: Sequence[Tensor], value: float = 0) -> tuple[Tensor, Tensor]:
 
 
 def mask(lengths: Tensor, time: int | None = None) -> Tensor:
-    """(B, T) true where a step belongs to the sequence, false where it is padding; T is the longest length or ``time``."""
+    """(B, T) true where a step belongs to its sequence, false in the padding; T: ``time``, else the longest length."""
     time = int(lengths.max()) if time is None else time
     return torch.arange(time, device=lengths.device) < lengths.unsqueeze(1)  # (B, T)
 
