@@ -42,7 +42,7 @@ book: $(READY) ## re-execute and rewrite every notebook and the timing table
 	$(BIN)/python .ci/book.py
 
 figures: $(READY) ## redraw the schematics of chapters/figures
-	$(BIN)/python chapters/figures/make_figures.py
+	for script in chapters/figures/make_*.py; do $(BIN)/python $$script || exit 1; done
 
 data: $(READY) ## rebuild the files of datasets from their sources
 	$(BIN)/python datasets/build_nyc_weather.py
