@@ -29,7 +29,13 @@ def pad(sequences: Sequence[Tensor], value: float = 0) -> tuple[Tensor, Tensor]:
 
 
 def mask(lengths: Tensor, time: int | None = None) -> Tensor:
-    """(B, T) true where a step belongs to its sequence, false in the padding; T: ``time``, else the longest length."""
+    """(B, T) true where a step belongs to its sequence, false in the padding; T: ``time``, else the longest length.
+
+    Raises:
+        ValueError: lengths that are no vector of at least one number.
+    """
+    if lengths.dim() != 1 or len(lengths) == 0:
+        raise ValueError(f"expected lengths of shape (B,) with B >= 1, found shape {tuple(lengths.shape)}")
     time = int(lengths.max()) if time is None else time
     return torch.arange(time, device=lengths.device) < lengths.unsqueeze(1)  # (B, T)
 
@@ -48,12 +54,12 @@ class BucketSampler(Sampler[list[int]]):
 
     Args:
         lengths: (N,) length of every item.
-        batch_size: items per batch; the last batch of a pool may be smaller.
+        batch_size: items per batch; the last batch of the last pool may be smaller.
         pool: batches per pool.
         shuffled: returns the items it is given in a new order; ``None`` leaves every order as it is.
 
     Raises:
-        ValueError: no item, or a batch size or pool below 1.
+        ValueError: no item, or a batch size or pool that is no whole number of at least 1.
     """
 
     def __init__(
@@ -65,9 +71,9 @@ class BucketSampler(Sampler[list[int]]):
         shuffled: Callable[[Sequence], list] | None = torch_shuffled,
     ):
         self.lengths = [int(length) for length in lengths]
-        if not self.lengths or batch_size < 1 or pool < 1:
+        if not self.lengths or not all(type(size) is int and size >= 1 for size in (batch_size, pool)):
             raise ValueError(
-                f"expected at least one item, batch_size >= 1 and pool >= 1; "
+                "expected at least one item, and for batch_size and pool whole numbers of at least 1; "
                 f"found {len(self.lengths)} items, batch_size = {batch_size}, pool = {pool}"
             )
         self.batch_size, self.pool = batch_size, pool
@@ -99,6 +105,9 @@ def padded_batches(
 ) -> DataLoader:
     """Bucketed, padded batches (x, lengths) or (x, lengths, y).
 
+    The items never come in the order of ``sequences``, not even without ``shuffle`` (each pool is sorted by length):
+    list ``loader.batch_sampler`` to know which item stands where.
+
     Args:
         sequences: N tensors (T_i, …).
         targets: (N, …) one per sequence.
@@ -107,7 +116,13 @@ def padded_batches(
 
     Returns:
         a sized loader of batches: x (B, T, …), lengths (B,), y (B, …).
+
+    Raises:
+        ValueError: as many targets as sequences are expected, no sequence empty, and sizes of at least 1.
     """
+    empty = [i for i, sequence in enumerate(sequences) if len(sequence) == 0]
+    if empty:  # said now and not in the middle of an epoch
+        raise ValueError(f"expected no empty sequence; found {len(empty)}, the first at index {empty[0]}")
     if targets is not None and len(targets) != len(sequences):
         raise ValueError(f"{len(sequences)} sequences, but {len(targets)} targets")
     sampler = BucketSampler(
