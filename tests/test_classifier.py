@@ -74,6 +74,21 @@ def test_both_directions_are_read_to_their_end(cell):
     torch.testing.assert_close(model(SEQUENCES[2].unsqueeze(0)), expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize(("cell", "layers", "bidirectional"), SHAPES)
+def test_the_maximum_over_time_sees_true_steps_only(cell, layers, bidirectional):
+    model = classifier(cell, layers, bidirectional, pooling="max")
+    outputs = [model.rnn(s.unsqueeze(0))[0] for s in SEQUENCES]  # (1, T_i, hidden * directions) each
+    expected = model.out(torch.cat([out.amax(dim=1) for out in outputs]))
+    for extra in (0, 3):
+        batch = padded(SEQUENCES, fill=100.0, extra=extra).requires_grad_()
+        scores = model(batch, LENGTHS)
+        torch.testing.assert_close(scores, expected, rtol=0, atol=1e-10)
+        scores.sin().sum().backward()
+        for row, length in zip(batch.grad, LENGTHS, strict=True):
+            assert row.isfinite().all()
+            assert row[length:].eq(0).all()
+
+
 def test_the_last_layer_gives_the_score():
     model = classifier(layers=2)
     out, _ = model.rnn(SEQUENCES[0].unsqueeze(0))
@@ -94,6 +109,45 @@ def test_tokens_are_embedded_and_padding_does_not_matter():
     vectors = classifier()
     vectors.load_state_dict({k: v for k, v in model.state_dict().items() if not k.startswith("embedding")})
     torch.testing.assert_close(vectors(model.embedding(tokens[0]).unsqueeze(0)), alone[:1], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("pooling", ["last", "max"])
+def test_several_tokens_per_step_are_embedded_and_added(pooling):
+    model = classifier(vocab_size=9, tokens=2, bidirectional=True, pooling=pooling)
+    tokens = [torch.tensor(t) for t in ([[3, 1], [4, 1], [5, 9 - 1]], [[5, 2]], [[8, 2], [6, 3]])]  # (T_i, 2) each
+    alone = torch.cat([model(t.unsqueeze(0)) for t in tokens])
+    torch.testing.assert_close(
+        model(padded(tokens, fill=7, extra=2), torch.tensor([3, 1, 2])), alone, rtol=0, atol=1e-10
+    )
+    torch.testing.assert_close(model(tokens[0].flip(1).unsqueeze(0)), alone[:1], rtol=0, atol=1e-12)  # a sum
+    vectors = classifier(bidirectional=True, pooling=pooling)
+    vectors.load_state_dict({k: v for k, v in model.state_dict().items() if not k.startswith("embedding")})
+    summed = model.embedding(tokens[0]).sum(dim=1).unsqueeze(0)  # (1, T, 3)
+    torch.testing.assert_close(vectors(summed), alone[:1], rtol=0, atol=1e-12)
+
+
+def test_token_dropout_makes_tokens_unknown_in_training_only():
+    model = classifier(vocab_size=9, token_dropout=0.3)
+    seen, given = [], torch.randint(2, 9, (50, 40))
+    model.embedding.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
+    model(given)
+    changed = seen[0] != given
+    assert 0.25 < changed.double().mean() < 0.35
+    assert (seen[0][changed] == 1).all()
+    model.eval()
+    model(given)
+    assert torch.equal(seen[1], given)
+
+
+def test_input_dropout_acts_on_the_steps_in_training_only():
+    model = classifier(input_dropout=0.5)
+    seen, batch = [], torch.ones(8, 6, 3, dtype=torch.float64)
+    model.rnn.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
+    model(batch)
+    assert set(seen[0].unique().tolist()) == {0.0, 2.0}
+    model.eval()
+    model(batch)
+    assert torch.equal(seen[1], batch)
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -136,6 +190,17 @@ def test_vectors_of_a_wrong_shape_are_refused(shape):
 def test_tokens_of_a_wrong_shape_are_refused(shape):
     with pytest.raises(ValueError, match=r"expected \(batch, time\) token numbers with at least one step, found shape"):
         classifier(vocab_size=9)(torch.zeros(shape, dtype=torch.long))
+
+
+@pytest.mark.parametrize("shape", [(4, 6), (4, 6, 3), (4, 0, 2)])
+def test_several_tokens_of_a_wrong_shape_are_refused(shape):
+    with pytest.raises(ValueError, match=r"expected \(batch, time, 2\) token numbers with at least one step, found"):
+        classifier(vocab_size=9, tokens=2)(torch.zeros(shape, dtype=torch.long))
+
+
+def test_an_unknown_pooling_is_refused():
+    with pytest.raises(ValueError, match="unknown pooling 'mean'; choose last or max"):
+        classifier(pooling="mean")
 
 
 @pytest.mark.parametrize(

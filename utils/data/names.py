@@ -5,6 +5,7 @@ A name that is written the same in more than one of the chosen languages, but fo
 answer and is left out.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -79,12 +80,21 @@ def split_names(
 
 
 class Characters:
-    """Numbers for the characters of the training texts: 0 is padding, 1 a character that was never seen."""
+    """Numbers for the characters of the training texts: 0 is padding, 1 a character that was never seen.
+
+    Args:
+        texts: the training texts.
+        n: with n > 1, every step of a text gets n numbers: of its character, of the pair and so on up to the
+            n characters around it (a space stands before the first and behind the last).
+        min_count: what occurs less often in the training texts counts as never seen.
+    """
 
     PAD, UNKNOWN = 0, 1
 
-    def __init__(self, texts: Iterable[str]):
-        self.symbols = sorted({character for text in texts for character in text})
+    def __init__(self, texts: Iterable[str], n: int = 1, min_count: int = 1):
+        self.n = n
+        counts = Counter(symbol for text in texts for step in self.windows(text) for symbol in step)
+        self.symbols = sorted(symbol for symbol, count in counts.items() if count >= min_count)
         if not self.symbols:
             raise ValueError("no text to learn the characters from")
         self.numbers = {symbol: i for i, symbol in enumerate(self.symbols, start=2)}
@@ -92,8 +102,15 @@ class Characters:
     def __len__(self) -> int:
         return len(self.symbols) + 2
 
+    def windows(self, text: str) -> list[list[str]]:
+        """Per step its character, the pair that ends with it, the three around it, … up to n."""
+        padded = " " * (self.n // 2) + text + " " * self.n
+        starts = [self.n // 2 - k // 2 for k in range(1, self.n + 1)]  # of the first step's windows
+        return [[padded[i + start : i + start + k] for k, start in enumerate(starts, 1)] for i in range(len(text))]
+
     def encode(self, text: str) -> Tensor:
-        """(T,) numbers of the characters; an empty text is refused with a ValueError."""
+        """(T,) numbers of the characters, (T, n) with n > 1; an empty text is refused with a ValueError."""
         if not text:
             raise ValueError("an empty text has no characters")
-        return torch.tensor([self.numbers.get(character, self.UNKNOWN) for character in text])
+        numbers = [[self.numbers.get(symbol, self.UNKNOWN) for symbol in step] for step in self.windows(text)]
+        return torch.tensor(numbers).squeeze(1) if self.n == 1 else torch.tensor(numbers)

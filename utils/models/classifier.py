@@ -2,7 +2,7 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 CELLS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
@@ -45,6 +45,11 @@ class SequenceClassifier(nn.Module):
         cell: ``"rnn"``, ``"gru"`` or ``"lstm"``.
         num_layers, bidirectional, dropout: as in ``torch.nn.RNN``; dropout also before the output.
         vocab_size: if given, the input is token numbers, embedded first.
+        tokens: token numbers per step; the embeddings of one step are added up.
+        pooling: what the scores are made from: ``"last"``, the final state of each direction, or ``"max"``,
+            the largest value of each unit over the true steps.
+        input_dropout: dropout on the embedded or given steps.
+        token_dropout: share of token numbers replaced by 1 (unknown) while training.
     """
 
     def __init__(
@@ -58,9 +63,17 @@ class SequenceClassifier(nn.Module):
         bidirectional: bool = False,
         dropout: float = 0.0,
         vocab_size: int | None = None,
+        tokens: int = 1,
+        pooling: str = "last",
+        input_dropout: float = 0.0,
+        token_dropout: float = 0.0,
     ):
         super().__init__()
+        if pooling not in ("last", "max"):
+            raise ValueError(f"unknown pooling {pooling!r}; choose last or max")
         self.embedding = nn.Embedding(vocab_size, input_size) if vocab_size is not None else None
+        self.tokens, self.pooling, self.token_dropout = tokens, pooling, token_dropout
+        self.input_dropout = nn.Dropout(input_dropout)
         self.rnn = recurrent_layer(
             cell,
             input_size,
@@ -76,23 +89,41 @@ class SequenceClassifier(nn.Module):
         """Score sequences.
 
         Args:
-            x: (batch, time, input_size), or token numbers (batch, time) with ``vocab_size``.
+            x: (batch, time, input_size), or token numbers (batch, time) with ``vocab_size``, (batch, time, tokens)
+                if there are several per step.
             lengths: (batch,) true lengths of padded sequences, in any order; ``None`` if all are full.
 
         Returns:
             (batch, output_size) scores. They do not depend on the padding.
         """
-        wanted = 3 if self.embedding is None else 2
-        if x.dim() != wanted or x.size(1) == 0:
-            shape = "(batch, time, features)" if wanted == 3 else "(batch, time) token numbers"
-            raise ValueError(f"expected {shape} with at least one step, found shape {tuple(x.shape)}")
-        steps = x if self.embedding is None else self.embedding(x)  # (batch, time, input)
-        if lengths is not None:
-            lengths = lengths.cpu()
-            if lengths.shape != x.shape[:1] or not ((lengths >= 1) & (lengths <= x.size(1))).all():
-                raise ValueError(f"expected {x.size(0)} lengths from 1 to {x.size(1)}, found {lengths.tolist()}")
-            steps = pack_padded_sequence(steps, lengths, batch_first=True, enforce_sorted=False)
-        _, state = self.rnn(steps)
+        self._check(x, lengths)
+        packed = lengths is not None and bool((lengths < x.size(1)).any())  # full sequences need no packing
+        steps = self.input_dropout(x if self.embedding is None else self._embed(x))  # (batch, time, input)
+        if packed:
+            steps = pack_padded_sequence(steps, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        out, state = self.rnn(steps)
+        if self.pooling == "max":
+            pads = float("-inf")
+            out = pad_packed_sequence(out, batch_first=True, padding_value=pads)[0] if packed else out
+            return self.out(self.dropout(out.amax(dim=1)))  # (batch, output)
         h_n = state[0] if isinstance(state, tuple) else state  # (layers * directions, batch, hidden)
         last = torch.cat([h_n[-2], h_n[-1]], dim=1) if self.rnn.bidirectional else h_n[-1]
         return self.out(self.dropout(last))  # (batch, output)
+
+    def _check(self, x: Tensor, lengths: Tensor | None) -> None:
+        several = self.embedding is not None and self.tokens > 1
+        wanted = 3 if self.embedding is None or several else 2
+        if x.dim() != wanted or x.size(1) == 0 or (several and x.size(2) != self.tokens):
+            shape = "(batch, time) token numbers" if wanted == 2 else "(batch, time, features)"
+            shape = f"(batch, time, {self.tokens}) token numbers" if several else shape
+            raise ValueError(f"expected {shape} with at least one step, found shape {tuple(x.shape)}")
+        if lengths is not None and (
+            lengths.shape != x.shape[:1] or not ((lengths >= 1) & (lengths <= x.size(1))).all()
+        ):
+            raise ValueError(f"expected {x.size(0)} lengths from 1 to {x.size(1)}, found {lengths.tolist()}")
+
+    def _embed(self, x: Tensor) -> Tensor:
+        if self.training and self.token_dropout > 0:
+            x = torch.where(torch.rand(x.shape, device=x.device) < self.token_dropout, 1, x)
+        steps = self.embedding(x)
+        return steps.sum(dim=2) if self.tokens > 1 else steps  # (batch, time, input)
