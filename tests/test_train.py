@@ -142,3 +142,13 @@ def test_weather_task_from_the_shell(tmp_path):
     assert got["test"]["mae"] < 1.1 * got["baselines"]["ridge"]["mae"]
     assert 0.4 < got["test"]["coverage_80"] < 0.95
     assert "same hour yesterday" in done.stdout
+
+
+def test_names_task_learns_beside_its_baselines(tmp_path):
+    assert train.main(["names", "--epochs", "1", "--out", str(tmp_path)]) == 0
+    got = read(tmp_path)
+    accuracy = {name: row["accuracy"] for name, row in got["baselines"].items()}
+    assert accuracy["most frequent language"] < 0.12
+    assert 0.82 < accuracy["n-grams, logistic regression"] <= accuracy["n-grams, support vectors"] < 0.87
+    assert got["test"]["accuracy"] > 4 * accuracy["most frequent language"]  # ten epochs reach the n-grams
+    assert got["validation"]["accuracy"] == pytest.approx(got["test"]["accuracy"], abs=0.05)

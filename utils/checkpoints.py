@@ -14,6 +14,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from utils import distributed
+
 RECORD = "checkpoint.json"
 
 
@@ -72,7 +74,7 @@ def random_states() -> tuple[dict, dict[str, Tensor]]:
         "numpy": [kind, keys.tolist(), position, has_gauss, gauss],
     }
     tensors = {"random.cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
+    if torch.cuda.is_available() and distributed.world() == 1:  # several processes seed their GPUs at every epoch
         tensors |= {f"random.cuda{i}": state for i, state in enumerate(torch.cuda.get_rng_state_all())}
     return plain, tensors
 
@@ -84,5 +86,5 @@ def set_random_states(plain: dict, tensors: dict[str, Tensor]) -> None:
     np.random.set_state(tuple(plain["numpy"]))
     torch.set_rng_state(tensors["cpu"])
     for i in range(len(tensors) - 1):
-        if torch.cuda.is_available() and i < torch.cuda.device_count():
+        if torch.cuda.is_available() and i < torch.cuda.device_count() and distributed.world() == 1:
             torch.cuda.set_rng_state(tensors[f"cuda{i}"], i)

@@ -2,59 +2,24 @@
 
 Shows a progress bar, keeps checkpoints in ``--out``, prints the test results beside the baselines,
 and writes them to ``metrics.json``. A bad task, data name or value ends with one line and exit status 2.
+``torchrun --nproc-per-node N -m utils.train TASK`` trains in N processes (chapter 4.5).
 """
 
 import argparse
+import contextlib
 import difflib
 import sys
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-import torch
-from torch import Tensor, nn
-
-from utils import repro
-from utils.checkpoints import CheckpointError, write_json
+from utils import distributed, repro
+from utils.checkpoints import RECORD, CheckpointError, write_json
 from utils.data.files import DataError
-from utils.training import LossFn, TrainingDiverged, count_parameters, fit, warmup_cosine
+from utils.distributed import LaunchError, ShareError
+from utils.tasks import TASKS, Job
+from utils.training import History, TrainingDiverged, count_parameters, fit
 
-Metrics = dict[str, float]
-
-
-@dataclass
-class Job:
-    """One task made ready: model, batches, and how to measure the result.
-
-    ``validate`` and ``test`` map the trained model to metrics by name; ``baselines`` holds the same
-    test metrics of the methods a practitioner would try first, under their names.
-    """
-
-    model: nn.Module
-    batches: Iterable
-    val_batches: Iterable
-    loss_fn: LossFn
-    validate: Callable[[nn.Module], Metrics]
-    test: Callable[[nn.Module], Metrics]
-    baselines: dict[str, Metrics]
-    fit_options: dict = field(default_factory=dict)  # lr, schedule, patience, … of this task
-    epochs: int = 10
-
-
-# Each builder imports its data and model itself, so that `--help` stays quick.
-TASKS: dict[str, dict[str, Callable]] = {}  # task -> data name -> builder(device)
-
-
-def task(name: str, data: str) -> Callable[[Callable], Callable]:
-    """Register a function ``builder(device) -> Job`` as task ``name`` on ``data`` (the first is the default)."""
-
-    def register(builder: Callable) -> Callable:
-        TASKS.setdefault(name, {})[data] = builder
-        return builder
-
-    return register
+__all__ = ["TASKS", "Job", "main", "parse", "peak_resident_mb", "run", "table"]
 
 
 class UsageError(Exception):
@@ -108,14 +73,8 @@ def _choose(what: str, name: str, known: dict) -> None:
 
 
 def run(options: argparse.Namespace) -> dict:
-    """Train and measure as the options say; return what goes into ``metrics.json``."""
-    try:
-        repro.seed_everything(options.seed, options.threads)
-        device = repro.pick_device(options.device)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-    job = TASKS[options.task][options.data](device)
-    job.model.to(device)
+    """Train and measure as the options say; return what goes into ``metrics.json`` (in process 0, else nothing)."""
+    job = distributed.everywhere(lambda: prepare(options))
     epochs = options.epochs or (10**6 if options.seconds else job.epochs)
     history = fit(
         job.model,
@@ -129,6 +88,27 @@ def run(options: argparse.Namespace) -> dict:
         progress=options.task,
         **job.fit_options,
     )
+    main_process = distributed.rank() == 0
+    distributed.stop()  # the others need not wait for the test
+    return measure(options, job, history) if main_process else {}
+
+
+def prepare(options: argparse.Namespace) -> Job:
+    """The task's model, on its device, and its data."""
+    try:
+        repro.seed_everything(options.seed, options.threads)
+        device = distributed.own(repro.pick_device(options.device))
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    job = TASKS[options.task][options.data](device)
+    if job.unshardable and distributed.world() > 1:
+        raise UsageError(f"{options.task} trains in one process only: {job.unshardable}; start it without torchrun")
+    job.model.to(device)
+    return job
+
+
+def measure(options: argparse.Namespace, job: Job, history: History) -> dict:
+    """The metrics of a trained job, and how it was trained."""
     last = history.rows[-1]
     return {
         "task": options.task,
@@ -169,72 +149,49 @@ def table(metrics: dict) -> str:
     return "\n".join(lines)
 
 
-@task("weather", "nyc_2013")
-def weather(device: torch.device) -> Job:
-    """Temperature at the New York airports 1–24 hours ahead: an LSTM that corrects a ridge (chapter 5.5).
-
-    Tested on November and December 2013. Of every twelve days before, three are for validation, seven for
-    training, and a day before and after the three for neither, so that no target hour is in both.
-    """
-    from utils.data import weather as data
-    from utils.data.series import future, lagged
-    from utils.metrics import coverage, mae, pinball_loss
-    from utils.models.forecaster import QuantileForecaster, forecast, ridge_forecast
-
-    horizon, observed = 24, data.load_weather()
-    hours, temperature = len(observed.times), observed.values[:, None, :, 0].astype(float)
-    start = observed.index("2013-11-01")
-    past, test = np.arange(47, start - 2 * horizon), np.arange(start, hours - horizon)
-    day = past // 24 % 12
-    train, validation = past[day < 7], past[(day >= 8) & (day < 11)]
-    actual, last = future(observed.temperature, horizon), np.repeat(temperature, horizon, axis=1)
-    inputs = data.linear_inputs(observed, full=3, temperature=24, products=True)
-    ridge = last + ridge_forecast(inputs, actual - last, train, alpha=300.0)
-    yesterday = np.stack([lagged(last[:, 0], horizon - h) for h in range(1, horizon + 1)], axis=1)
-    windows = data.StationWindows(observed, ridge, 24, scale_until=train[-1] + 1)
-
-    def loss_fn(model: nn.Module, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        x, y = (part.to(device) for part in batch)  # (batch, 24, channels), (batch, horizon)
-        return pinball_loss(model(x), y, model.quantiles)
-
-    def measure(origins: np.ndarray, model: nn.Module) -> Metrics:
-        f, y = forecast(model, windows, origins), actual[origins]
-        return {"mae": float(mae(f[..., 2], y)), "coverage_80": coverage(f[..., 0], f[..., -1], y)}
-
-    pairs = [torch.as_tensor(validation).repeat(3), torch.arange(3).repeat_interleave(len(validation))]
-    named = {"persistence": last, "same hour yesterday": yesterday, "ridge": ridge}
-    return Job(
-        model=QuantileForecaster(windows.inputs.shape[2], horizon, cell="lstm"),
-        batches=data.RecentBatches(windows, train, steps=50),
-        val_batches=[windows.batch(*pairs)],
-        loss_fn=loss_fn,
-        validate=partial(measure, validation),
-        test=partial(measure, test),
-        baselines={name: {"mae": float(mae(f[test], actual[test]))} for name, f in named.items()},
-        fit_options={"lr": 5e-3, "schedule": warmup_cosine(0.2), "patience": 20},
-        epochs=4,
-    )
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
+    options = None
     try:
+        distributed.start()
         options = parse(sys.argv[1:] if arguments is None else arguments)
         metrics = run(options)
-    except (UsageError, DataError, CheckpointError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"interrupted; --resume continues from the last checkpoint in {options.out}", file=sys.stderr)
-        return 130
+    except (UsageError, DataError, CheckpointError, LaunchError, ShareError) as error:
+        return _give_up(f"error: {error}", 2)
     except TrainingDiverged as error:
-        print(f"error: {error} The last checkpoint is in {options.out}.", file=sys.stderr)
-        return 1
-    write_json(options.out / "metrics.json", metrics)
-    print(table(metrics))
-    print(f"{metrics['parameters']:,} parameters, {metrics['steps']:,} steps in {metrics['seconds']:.0f} s")
-    print(f"written: {options.out / 'metrics.json'}")
+        return _give_up(f"error: {error} {_checkpoint(options)}", 1)
+    except KeyboardInterrupt:
+        return _give_up(f"interrupted. {_checkpoint(options)}", 130, alone=True)
+    except distributed.Ended:
+        why = "was told to end (torchrun does that when another process has failed)"
+        return _give_up(f"error: this process {why}. {_checkpoint(options)}", 143, alone=True)
+    except RuntimeError as error:
+        if not distributed.lost(error):
+            raise
+        return _give_up(f"error: another process has ended or does not answer. {_checkpoint(options)}", 1, alone=True)
+    if metrics:
+        write_json(options.out / "metrics.json", metrics)
+        print(table(metrics))
+        print(f"{metrics['parameters']:,} parameters, {metrics['steps']:,} steps in {metrics['seconds']:.0f} s")
+        print(f"written: {options.out / 'metrics.json'}")
     return 0
+
+
+def _give_up(text: str, status: int, alone: bool = False) -> int:
+    """Say why, once; unless the others may be gone (``alone``), nobody leaves before it is said."""
+    distributed.give_up()
+    if alone or distributed.rank() == 0:
+        print(text, file=sys.stderr, flush=True)
+    if not alone:
+        with contextlib.suppress(RuntimeError):  # one of the others may have died meanwhile
+            distributed.stop()
+    return status
+
+
+def _checkpoint(options: argparse.Namespace | None) -> str:
+    if options is None or not (options.out / RECORD).exists():
+        return "There is no checkpoint yet."
+    return f"The last checkpoint is in {options.out}; --resume continues from it."
 
 
 if __name__ == "__main__":

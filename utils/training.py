@@ -5,12 +5,10 @@ A task says how to score a batch by a *loss function* ``loss_fn(model, batch)`` 
 simply left out of both, and a mean over batches of unequal size comes out right.
 """
 
-import copy
 import math
 import os
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,37 +17,26 @@ from torch import Tensor, nn
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler, TensorDataset
 from tqdm import tqdm
 
-from utils import checkpoints
-from utils.checkpoints import RECORD, CheckpointError
+from utils import distributed
+from utils.runs import History, Run
+
+__all__ = [
+    "History",
+    "LossFn",
+    "TrainingDiverged",
+    "constant",
+    "count_parameters",
+    "evaluate",
+    "fit",
+    "minibatches",
+    "warmup_cosine",
+]
 
 LossFn = Callable[[nn.Module, Any], tuple[Tensor, int | Tensor]]
 
 
 class TrainingDiverged(RuntimeError):
     """The loss or the gradient is no longer a finite number."""
-
-
-@dataclass
-class History:
-    """What a training run leaves behind: one row per epoch, and why it stopped.
-
-    A row holds ``epoch``, ``step``, ``seconds`` (since the start), ``lr``, ``train_loss`` (mean over
-    the epoch, measured while the weights move), ``grad_norm`` (mean norm before clipping) and,
-    with validation data, ``val_loss`` (mean at the end of the epoch).
-    """
-
-    rows: list[dict[str, float]] = field(default_factory=list)
-    best_epoch: int = 0  # counted from 1; 0 while nothing has been validated
-    stopped: str = ""  # "epochs", "patience" or "seconds"
-
-    def column(self, name: str) -> list[float]:
-        """One quantity over the epochs, e.g. ``history.column("val_loss")``."""
-        return [row[name] for row in self.rows]
-
-    @property
-    def best_value(self) -> float:
-        """The lowest validation loss (infinite while nothing has been validated)."""
-        return self.rows[self.best_epoch - 1]["val_loss"] if self.best_epoch else math.inf
 
 
 # ---------------------------------------------------------------- batches, schedules, counting
@@ -98,16 +85,32 @@ def count_parameters(model: nn.Module) -> int:
 @torch.inference_mode()
 def evaluate(model: nn.Module, batches: Iterable, loss_fn: LossFn) -> float:
     """Mean loss per counted item over ``batches``, in evaluation mode and without gradients."""
+    return _mean(*_totals(model, ((batch, True) for batch in batches), loss_fn))
+
+
+def _totals(model: nn.Module, shares: Iterable, loss_fn: LossFn) -> tuple[float, int]:
+    """Summed loss and count of the shares that count, in evaluation mode."""
     was_training = model.training
     model.eval()
     total, count = 0.0, 0
-    for batch in batches:
-        batch_total, batch_count = loss_fn(model, batch)
-        total, count = total + float(batch_total), count + int(batch_count)
+    for batch, counts in shares:
+        if counts:
+            batch_total, batch_count = loss_fn(model, batch)
+            total, count = total + float(batch_total), count + int(batch_count)
     model.train(was_training)
+    return total, count
+
+
+def _mean(total: float, count: float) -> float:
     if count == 0:
         raise ValueError("nothing to evaluate: the batches hold no counted item")
     return total / count
+
+
+@torch.inference_mode()
+def _validate(model: nn.Module, batches: Iterable, loss_fn: LossFn, step: int) -> float:
+    """:func:`evaluate`, shared between the processes."""
+    return _mean(*distributed.add(*_totals(model, distributed.shares(batches, step), loss_fn)))
 
 
 # ---------------------------------------------------------------- the loop
@@ -156,37 +159,37 @@ def fit(
     optimizer = optimizer or torch.optim.AdamW(model.parameters(), lr=lr)
     for group in optimizer.param_groups:
         group.setdefault("initial_lr", group["lr"])
-    run = _Run(model, optimizer, Path(checkpoint) if checkpoint is not None else None)
+    run = Run(model, optimizer, Path(checkpoint) if checkpoint is not None else None)
     run.start(resume)
     started = time.perf_counter() - run.elapsed
     total_steps = epochs * steps_per_epoch
-    hidden = {"disable": True} if progress is None else {}  # else TQDM_DISABLE decides
+    score = distributed.scorer(model, loss_fn)
+    hidden = {"disable": True} if progress is None or distributed.rank() > 0 else {}  # else TQDM_DISABLE decides
     with tqdm(
         total=None if seconds else total_steps, initial=run.step, desc=progress, leave=False, mininterval=0.5, **hidden
     ) as bar:
         while run.epoch < epochs and not run.history.stopped:
             model.train()
             loss_total, item_count, norms = 0.0, 0, []
-            for batch_number, batch in enumerate(batches, start=1):
+            for batch_number, share in enumerate(distributed.shares(batches, run.step), start=1):
                 done = max(run.step / total_steps, run.elapsed / seconds if seconds else 0.0)
                 for group in optimizer.param_groups:
                     group["lr"] = group["initial_lr"] * schedule(min(done, 1.0))
-                total, count = loss_fn(model, batch)
+                loss, total, count = score(*share)
                 optimizer.zero_grad(set_to_none=True)
-                (total / count).backward()
+                loss.backward()
                 norm = nn.utils.clip_grad_norm_(model.parameters(), clip_norm or math.inf)
-                _stop_if_diverged(total.detach(), count, norm, run, batch_number, optimizer)
+                _stop_if_diverged(total, count, norm, run, batch_number, optimizer)
                 optimizer.step()
                 run.step, run.elapsed = run.step + 1, time.perf_counter() - started
-                loss_total, item_count = loss_total + float(total.detach()), item_count + int(count)
+                loss_total, item_count = loss_total + float(total), item_count + int(count)
                 norms.append(float(norm))
                 bar.update()
-                if seconds is not None and run.elapsed >= seconds:
-                    run.history.stopped = "seconds"
+                if run.out_of_time(seconds):
                     break
             row = {"train_loss": loss_total / item_count, "grad_norm": sum(norms) / len(norms)}
             if val_batches is not None:
-                row["val_loss"] = evaluate(model, val_batches, loss_fn)
+                row["val_loss"] = _validate(model, val_batches, loss_fn, run.step)
             run.elapsed = time.perf_counter() - started
             run.end_epoch(row, patience)
             bar.set_postfix({name: f"{row[name]:.4g}" for name in ("train_loss", "val_loss") if name in row})
@@ -212,89 +215,13 @@ def _check_arguments(batches, epochs, seconds, clip_norm, patience, val_batches)
 
 def _stop_if_diverged(total, count, norm, run, batch_number, optimizer) -> None:
     """Raise before the optimizer spoils the weights with a number that is not finite."""
-    if torch.isfinite(total) and torch.isfinite(norm):
-        return
     if int(count) == 0:
         raise ValueError(f"batch {batch_number} of epoch {run.epoch + 1} holds no counted item to take a mean over")
+    if torch.isfinite(total) and torch.isfinite(norm):
+        return
     what = f"loss is {float(total):g}" if not torch.isfinite(total) else f"gradient norm is {float(norm):g}"
     raise TrainingDiverged(
         f"the {what} at step {run.step + 1} (epoch {run.epoch + 1}, batch {batch_number}, learning rate "
         f"{optimizer.param_groups[0]['lr']:.3g}). The weights are those before this step. Look for NaN in the "
         "inputs and targets; then try a smaller learning rate or a smaller clip_norm."
     )
-
-
-class _Run:
-    """The state of a run between two epochs: everything that a checkpoint has to hold."""
-
-    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, folder: Path | None):
-        self.model, self.optimizer, self.folder = model, optimizer, folder
-        self.epoch, self.step, self.elapsed = 0, 0, 0.0
-        self.history = History()
-        self.best_state: dict[str, Tensor] | None = None
-
-    def start(self, resume: bool) -> None:
-        if resume and self.folder is None:
-            raise ValueError("resume=True needs checkpoint=FOLDER")
-        if resume:
-            try:
-                self.load()
-            except (KeyError, TypeError) as error:
-                raise CheckpointError(f"{self.folder / RECORD} is damaged ({error}); start again elsewhere") from None
-        elif self.folder is not None and (self.folder / RECORD).exists():
-            raise CheckpointError(
-                f"{self.folder} already holds a checkpoint: continue it with resume, or choose another folder"
-            )
-
-    def end_epoch(self, row: dict[str, float], patience: int | None) -> None:
-        self.epoch += 1
-        lr = self.optimizer.param_groups[0]["lr"]
-        self.history.rows.append({"epoch": self.epoch, "step": self.step, "seconds": self.elapsed, "lr": lr, **row})
-        if row.get("val_loss", math.inf) < self.history.best_value:
-            self.history.best_epoch = self.epoch
-            self.best_state = copy.deepcopy(self.model.state_dict())
-        if patience is not None and self.epoch - self.history.best_epoch >= patience:
-            self.history.stopped = self.history.stopped or "patience"
-        if self.folder is not None:
-            self.save()
-
-    def save(self) -> None:
-        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
-        tensors |= {f"best.{name}": value for name, value in (self.best_state or {}).items()}
-        optimizer = self.optimizer.state_dict()
-        scalars: dict[str, Any] = {}
-        for index, slots in optimizer["state"].items():
-            for name, value in slots.items():
-                (tensors if isinstance(value, Tensor) else scalars)[f"optimizer.{index}.{name}"] = value
-        randoms, random_tensors = checkpoints.random_states()
-        record = {name: getattr(self, name) for name in ("epoch", "step", "elapsed")} | {
-            "history": asdict(self.history),
-            "optimizer": type(self.optimizer).__name__,
-            "groups": optimizer["param_groups"],
-            "scalars": scalars,
-            "random": randoms,
-        }
-        checkpoints.save_checkpoint(self.folder, tensors | random_tensors, record)
-
-    def load(self) -> None:
-        tensors, record = checkpoints.load_checkpoint(self.folder)
-        parts: dict[str, dict[str, Any]] = {"model": {}, "best": {}, "optimizer": {}, "random": {}}
-        for name, value in {**tensors, **record["scalars"]}.items():
-            part, _, rest = name.partition(".")
-            parts[part][rest] = value
-        slots: dict[int, dict[str, Any]] = {}
-        for name, value in parts["optimizer"].items():
-            index, _, slot = name.partition(".")
-            slots.setdefault(int(index), {})[slot] = value
-        if record["optimizer"] != type(self.optimizer).__name__:
-            raise CheckpointError(f"the checkpoint in {self.folder} was made with {record['optimizer']}; use it again")
-        try:
-            self.model.load_state_dict(parts["model"])
-            self.optimizer.load_state_dict({"state": slots, "param_groups": record["groups"]})
-        except (RuntimeError, ValueError) as error:
-            raise CheckpointError(f"the checkpoint in {self.folder} is of another model: {error}") from None
-        self.best_state = parts["best"] or None
-        self.history = History(**record["history"])
-        self.history.stopped = "patience" if self.history.stopped == "patience" else ""
-        self.epoch, self.step, self.elapsed = record["epoch"], record["step"], record["elapsed"]
-        checkpoints.set_random_states(record["random"], parts["random"])
