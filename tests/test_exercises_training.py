@@ -5,10 +5,10 @@ import math
 
 import pytest
 import torch
+from exercise_cases import shared_tests
 from scipy import stats
 
 from utils import exercises
-from utils.exercises import check
 
 
 @pytest.fixture(autouse=True)
@@ -147,17 +147,4 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("number", "answer"), [(k, a) for k, answers in RIGHT.items() for a in answers])
-def test_right_answers_pass(number, answer, capsys):
-    assert check(number, answer), capsys.readouterr().out
-
-
-@pytest.mark.parametrize(("number", "answer", "hint"), WRONG)
-def test_wrong_answers_get_their_hint(number, answer, hint, capsys):
-    assert not check(number, answer)
-    assert hint in capsys.readouterr().out
-
-
-def test_every_exercise_is_tried():
-    assert set(exercises.numbers()) >= set(RIGHT)
-    assert {number for number, *_ in WRONG} == set(RIGHT)
+test_right_answers_pass, test_wrong_answers_get_their_hint, test_every_exercise_is_tried = shared_tests(RIGHT, WRONG)
