@@ -16,6 +16,7 @@ from torchtext import data
 from torchtext.data.utils import RandomShuffler
 from torchtext.vocab import Vocab
 
+from utils.checkpoints import write_json
 from utils.data.files import DataError
 
 Dataset, Example, TabularDataset = data.Dataset, data.Example, data.TabularDataset
@@ -91,10 +92,7 @@ def save_vocabulary(vocab: Vocab, path: str | os.PathLike) -> None:
     """Write the tokens in order, and their counts, as JSON: the whole file or nothing."""
     if not all(isinstance(token, str) for token in [*vocab.itos, *vocab.freqs]):
         raise ValueError("only a vocabulary of strings can be saved")
-    path = Path(path)
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(json.dumps({"tokens": vocab.itos, "counts": vocab.freqs}, ensure_ascii=False), encoding="utf-8")
-    part.replace(path)
+    write_json(Path(path), {"tokens": vocab.itos, "counts": vocab.freqs})
 
 
 def load_vocabulary(path: str | os.PathLike) -> Vocabulary:
