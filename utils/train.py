@@ -16,7 +16,7 @@ from utils import distributed, repro
 from utils.checkpoints import RECORD, CheckpointError, write_json
 from utils.data.files import DataError
 from utils.distributed import LaunchError, ShareError
-from utils.tasks import TASKS, Job
+from utils.tasks import FILE, TASKS, Job
 from utils.training import History, TrainingDiverged, count_parameters, fit
 
 __all__ = ["TASKS", "Job", "main", "parse", "peak_resident_mb", "run", "table"]
@@ -48,7 +48,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     """Read the command line; raises UsageError with one line that says what is off."""
     parser = _Parser(prog="python -m utils.train", description="Train an application of the book at full size.")
     parser.add_argument("task", help=f"one of: {', '.join(TASKS)}")
-    parser.add_argument("--data", help="data name; default: the task's own")
+    parser.add_argument("--data", help="data name, or for some tasks a file of your own; default: the task's own")
     parser.add_argument("--seed", type=int, default=0)
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--epochs", type=_positive(int), help="passes over the training data")
@@ -60,7 +60,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     _choose("task", options.task, TASKS)
     options.data = options.data or next(iter(TASKS[options.task]))
-    _choose("data", options.data, TASKS[options.task])
+    if FILE not in TASKS[options.task] or not Path(options.data).is_file():
+        _choose("data", options.data, TASKS[options.task])
     options.out = options.out or Path("runs") / options.task
     return options
 
@@ -100,7 +101,9 @@ def prepare(options: argparse.Namespace) -> Job:
         device = distributed.own(repro.pick_device(options.device))
     except ValueError as error:
         raise UsageError(str(error)) from None
-    job = TASKS[options.task][options.data](device)
+    builders = TASKS[options.task]
+    known = options.data in builders and options.data != FILE
+    job = builders[options.data](device) if known else builders[FILE](device, Path(options.data))
     if job.unshardable and distributed.world() > 1:
         raise UsageError(f"{options.task} trains in one process only: {job.unshardable}; start it without torchrun")
     job.model.to(device)

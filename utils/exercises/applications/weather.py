@@ -1,4 +1,4 @@
-"""Checks of the exercises of part 5, applications."""
+"""Checks of the exercises of chapter 5.5, weather."""
 
 import torch
 
