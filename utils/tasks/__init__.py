@@ -3,6 +3,8 @@
 A builder imports its data and model itself, so that ``--help`` stays quick.
 """
 
+import importlib
+import pkgutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -50,21 +52,5 @@ def task(name: str, data: str) -> Callable[[Callable], Callable]:
     return register
 
 
-from utils.tasks import (  # noqa: E402
-    forecasting as forecasting,
-)
-from utils.tasks import (
-    language_model as language_model,
-)
-from utils.tasks import (
-    stock as stock,
-)
-from utils.tasks import (
-    summarization as summarization,
-)
-from utils.tasks import (
-    text as text,
-)
-from utils.tasks import (
-    translation as translation,
-)
+for _module in pkgutil.iter_modules(__path__):  # each registers its tasks
+    importlib.import_module(f"{__name__}.{_module.name}")
