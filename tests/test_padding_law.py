@@ -22,6 +22,7 @@ from utils import cells, models
 from utils.data.batches import mask, pad, padded_batches
 from utils.models.classifier import RNNModel, SequenceClassifier
 from utils.models.forecaster import QuantileForecaster
+from utils.models.seq2seq import AdditiveAttention, Attention, Encoder, MultiplicativeAttention, Seq2Seq
 from utils.training import evaluate, fit
 
 LENGTHS = [4, 1, 7, 2, 7]
@@ -84,11 +85,46 @@ def classifier_cases():
         yield Case(name, model, call_scores, reads, sparse=pooling == "max")
 
 
+def call_encoder(model, x, lengths):
+    """The vectors of the real steps, and the decoder's first state."""
+    values, real, state = model(x, lengths)
+    assert real.sum(dim=1).equal(lengths)
+    assert values[~real].eq(0).all()
+    return [
+        torch.cat([v[:n].flatten(), *[s[i] for s in state]])
+        for i, (v, n) in enumerate(zip(values, lengths, strict=True))
+    ]
+
+
+def call_decoder(model, x, lengths):
+    """The logits under teacher forcing, the same target for every source."""
+    return list(model(x, lengths, torch.tensor([[1, 5, 2]]).expand(len(x), -1)).flatten(1))
+
+
+def seq2seq_cases():
+    for cell, both, attention in itertools.product(
+        ("rnn", "gru", "lstm"), (False, True), (None, "additive", "multiplicative")
+    ):
+        arguments = {"embedding": 3, "hidden": 6, "cell": cell, "bidirectional": both, "attention": attention}
+        model = lambda a=arguments: Seq2Seq(9, 7, dropout=0.5, **a).double()  # noqa: E731
+        yield Case(f"{cell}, {1 + both} direction(s), attention {attention}", model, call_decoder, "tokens")
+
+
+def encoder_cases():
+    for cell, size in itertools.product(("rnn", "gru", "lstm"), (None, 5)):
+        model = lambda c=cell, n=size: Encoder(9, 3, 4, cell=c, state_size=n, dropout=0.5).double()  # noqa: E731
+        yield Case(f"{cell}, state of {size}", model, call_encoder, "tokens")
+
+
 LAWFUL = {kind: [case for owner, case in cell_cases() if owner is kind] for kind in (cells.RNN, cells.LSTM, cells.GRU)}
 LAWFUL |= {SequenceClassifier: list(classifier_cases())}
+LAWFUL |= {Encoder: list(encoder_cases()), Seq2Seq: list(seq2seq_cases())}
 EXEMPT = {
     cells.Recurrent: "has no step of its own: its subclasses are tested",
     RNNModel: "the source's model, kept as printed: it takes no lengths and reads the last column, padding or not",
+    Attention: "scores nothing itself: its subclasses are tested",
+    AdditiveAttention: "takes a mask instead of lengths, and values that Encoder has set to zero in the padding",
+    MultiplicativeAttention: "the same",
     QuantileForecaster: "takes no lengths: all its windows of the past are equally long, by construction",
 }
 CASES = [pytest.param(case, id=f"{kind.__name__}: {case.name}") for kind, cases in LAWFUL.items() for case in cases]
@@ -238,6 +274,22 @@ def test_the_forecaster_has_no_lengths_and_would_need_them():
     assert list(inspect.signature(model.forward).parameters) == ["x"]
     window = VECTORS[0].float().unsqueeze(0)
     assert (model(window) - model(F.pad(window, (0, 0, 0, 3)))).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("kind", [AdditiveAttention, MultiplicativeAttention])
+def test_attention_keeps_the_law_for_finite_padding(kind):
+    torch.manual_seed(0)
+    with pytest.raises(NotImplementedError):
+        Attention()(torch.zeros(1, 1, 3), torch.zeros(1, 2, 3), torch.ones(1, 2, dtype=torch.bool))
+    model = kind(3, 3, *([4] if kind is AdditiveAttention else [])).double()
+    query, results = torch.randn(len(LENGTHS), 2, 3).double(), []
+    for garbage in (0.0, 1e3):
+        x, lengths = batch_of(VECTORS, garbage, 2)
+        context, weights = model(query, x, mask(lengths, x.size(1)))
+        assert weights.masked_select(~mask(lengths, x.size(1)).unsqueeze(1)).eq(0).all()
+        results.append([context, *torch.autograd.grad(context.sin().sum(), list(model.parameters()))])
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
 
 
 # ---------------------------------------------------------------- losses
