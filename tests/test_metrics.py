@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import mean_absolute_error, mean_pinball_loss
+from sklearn.metrics import mean_absolute_error, mean_absolute_percentage_error, mean_pinball_loss
 
-from utils.metrics import coverage, mae, pinball_loss
+from utils.metrics import coverage, diebold_mariano, mae, mape, mase, pinball_loss
 
 LEVELS = torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64)
 
@@ -136,3 +136,88 @@ def test_the_minimum_of_the_pinball_loss_is_the_quantile(level):
         pinball_loss(guess.expand(999, 1), sample, levels)[0].backward()
         slopes.append(guess.grad.item())
     assert slopes[0] < 0 < slopes[1]
+
+
+# ---------------------------------------------------------------- relative measures
+
+
+def test_mape_is_scikit_learns_in_percent(numbers):
+    forecast, actual, _ = numbers
+    actual = actual + 10
+    assert mape(forecast, actual) == pytest.approx(
+        100 * mean_absolute_percentage_error(actual.ravel(), forecast.ravel()), rel=1e-12
+    )
+    per_column = mean_absolute_percentage_error(actual, forecast, multioutput="raw_values")  # weights its rows alike
+    np.testing.assert_allclose(mape(forecast, actual, axis=0).mean(), 100 * per_column.mean(), rtol=1e-12)
+    actual[0, 0] = np.nan
+    assert np.isfinite(mape(forecast, actual))
+
+
+def test_mape_charges_too_high_more_than_too_low_and_refuses_zero():
+    assert mape([200.0], [100.0]) == 100
+    assert mape([50.0], [100.0]) == 50
+    with pytest.raises(ValueError, match="undefined there; use mae or mase"):
+        mape([1.0, 2.0], [1.0, 0.0])
+
+
+def test_mase_of_the_naive_forecast_on_its_own_training_data_is_one():
+    y = np.random.default_rng(2).normal(size=60).cumsum()
+    assert mase(y[:-1], y[1:], y) == pytest.approx(1)
+    assert mase(y[:-7], y[7:], y, season=7) == pytest.approx(1)
+    assert mase([1.0, 2.0], [2.0, 4.0], [0.0, 1.0, 3.0]) == pytest.approx(1.5 / 1.5)
+
+
+@pytest.mark.parametrize(
+    ("training", "season", "message"),
+    [([2.0] * 9, 1, "never changes"), ([1.0, 2.0] * 4, 2, "never changes"), ([1.0, 2.0], 2, "longer than that")],
+)
+def test_mase_without_a_scale(training, season, message):
+    with pytest.raises(ValueError, match=message):
+        mase([1.0], [2.0], training, season=season)
+
+
+# ---------------------------------------------------------------- Diebold and Mariano
+
+
+def test_diebold_mariano_by_hand():
+    d = np.array([2.0, 3.0, 1.0, 0.0, -1.0, 1.0])  # mean 1; squares of the rest add up to 10, neighbours to 4
+    one, two = diebold_mariano(d + 5, np.full(6, 5.0)), diebold_mariano(d, np.zeros(6), horizon=2)
+    assert one.difference == two.difference == pytest.approx(1)
+    assert one.statistic == pytest.approx(np.sqrt(5 / 6) / np.sqrt(10 / 36))
+    assert two.statistic == pytest.approx(np.sqrt((7 - 4 + 2 / 6) / 6) / np.sqrt(18 / 36))
+
+
+def test_diebold_mariano_with_horizon_one_is_the_paired_t_test():
+    from scipy import stats
+
+    one, two = np.random.default_rng(3).normal(size=(2, 25)) ** 2
+    found, reference = diebold_mariano(one, two), stats.ttest_rel(one, two)
+    assert found.statistic == pytest.approx(reference.statistic)
+    assert found.p_value == pytest.approx(reference.pvalue)
+    back = diebold_mariano(two, one)
+    assert (back.statistic, back.difference) == pytest.approx((-found.statistic, -found.difference))
+
+
+def test_diebold_mariano_rejects_about_as_often_as_it_says():
+    """Equal forecasts whose losses overlap over three steps: the test that ignores it rejects far too often."""
+    rng, rejected = np.random.default_rng(4), {1: 0, 3: 0}
+    for _ in range(600):
+        d = np.convolve(rng.normal(size=82), np.ones(3), "valid")
+        for horizon in rejected:
+            rejected[horizon] += diebold_mariano(d, np.zeros(80), horizon).p_value < 0.05
+    assert 0.02 < rejected[3] / 600 < 0.11
+    assert rejected[1] / 600 > 0.18
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "horizon", "message"),
+    [
+        (np.ones(9), np.ones(9), 1, "not positive"),
+        (np.arange(9.0), np.full(9, np.nan), 1, "without NaN"),
+        (np.arange(6.0), np.zeros(6), 3, "longer than 2"),
+        (np.zeros((3, 3)), np.ones((3, 3)), 1, "expected two series"),
+    ],
+)
+def test_diebold_mariano_refuses(one, two, horizon, message):
+    with pytest.raises(ValueError, match=message):
+        diebold_mariano(one, two, horizon)

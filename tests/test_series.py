@@ -9,12 +9,14 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from utils.data.files import DataError
 from utils.data.series import (
     SeriesError,
     Standardizer,
     check_series,
     future,
     lagged,
+    read_dated,
     time_split,
     walk_forward,
     windows,
@@ -314,3 +316,57 @@ def test_future_by_hand():
 def test_lagged_by_hand():
     np.testing.assert_array_equal(lagged(np.array([1.0, 2.0, 3.0]), 1), [np.nan, 1, 2])
     np.testing.assert_array_equal(lagged(np.array([1.0, 2.0, 3.0]), 0), [1, 2, 3])
+
+
+# ---------------------------------------------------------------- files
+
+
+GOOD = "day, price ,volume\n2024-01-01,1.5,9\n2024-01-02,2,8\n\n2024-01-05,1e1,7\n"
+
+
+def written(tmp_path, text):
+    path = tmp_path / "series.csv"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_dated_file_is_read(tmp_path):
+    times, values = read_dated(written(tmp_path, GOOD))
+    assert times.astype("datetime64[D]").tolist() == [
+        np.datetime64(d).item() for d in ("2024-01-01", "2024-01-02", "2024-01-05")
+    ]
+    assert values.tolist() == [1.5, 2.0, 10.0]
+    assert read_dated(written(tmp_path, GOOD), "volume")[1].tolist() == [9.0, 8.0, 7.0]
+    half_hours = "t,MW\n2000-06-05 00:00,1\n2000-06-05T00:30:00,2\n"
+    assert str(read_dated(written(tmp_path, "\ufeff" + half_hours))[0][1]) == "2000-06-05T00:30:00"
+
+
+BAD_FILES = {
+    "empty": ("", "expected a header"),
+    "one column": ("day\n2024-01-01\n", "expected a header"),
+    "text": (GOOD.replace("2,8", "two,8"), "line 3, column 'price': 'two' is not a number"),
+    "nothing": (GOOD.replace("2,8", ",8"), "line 3, column 'price': '' is not a number"),
+    "another date": (GOOD.replace("2024-01-02", "2/1/2024"), "line 3, column 'day': '2/1/2024' is not an ISO date"),
+    "a column too many": (GOOD.replace("2,8", "2,8,1"), "line 3: 4 columns, the header has 3"),
+    "NaN": (GOOD.replace("2,8", "nan,8"), r"row 1 .*is nan"),
+    "twice": (GOOD.replace("01-02", "01-01"), "repeats the time"),
+    "unsorted": (GOOD.replace("01-02", "01-09"), "is earlier than"),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), BAD_FILES.values(), ids=BAD_FILES)
+def test_a_bad_file_is_named_with_its_line(tmp_path, text, message):
+    path = written(tmp_path, text)
+    with pytest.raises(DataError, match=message) as error:
+        read_dated(path)
+    assert "series.csv" in str(error.value)
+
+
+def test_a_missing_file_column_or_encoding(tmp_path):
+    with pytest.raises(DataError, match="cannot read"):
+        read_dated(tmp_path / "none.csv")
+    with pytest.raises(DataError, match="a column 'close'"):
+        read_dated(written(tmp_path, GOOD), "close")
+    (tmp_path / "latin.csv").write_bytes("day,prix\n2024-01-01,é".encode("latin-1"))
+    with pytest.raises(DataError, match="cannot read"):
+        read_dated(tmp_path / "latin.csv")

@@ -1,5 +1,7 @@
 """Measures of forecasts. An actual value that is missing (NaN) never counts."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -21,6 +23,82 @@ def mae(forecast: np.ndarray, actual: np.ndarray, axis: int | tuple[int, ...] | 
     """Mean absolute error, in the units of the data; ``axis`` as in ``numpy.mean``."""
     _counted(forecast, actual)
     return np.nanmean(np.abs(np.asarray(forecast) - np.asarray(actual)), axis=axis)
+
+
+def mape(forecast: np.ndarray, actual: np.ndarray, axis: int | tuple[int, ...] | None = None) -> np.ndarray:
+    """Mean absolute percentage error, in percent of the actual value.
+
+    Only for quantities far from zero: near zero it explodes, at zero it is undefined, and it charges a forecast that
+    is too high more than one that is too low by the same factor (Hyndman & Koehler 2006).
+
+    Raises:
+        ValueError: an actual value of zero.
+    """
+    counted = _counted(forecast, actual)
+    actual = np.asarray(actual, dtype=float)
+    if (actual[counted] == 0).any():
+        raise ValueError("an actual value is zero: a percentage error is undefined there; use mae or mase")
+    return 100 * np.nanmean(np.abs((np.asarray(forecast) - actual) / actual), axis=axis)
+
+
+def mase(
+    forecast: np.ndarray,
+    actual: np.ndarray,
+    training: np.ndarray,
+    season: int = 1,
+    axis: int | tuple[int, ...] | None = None,
+) -> np.ndarray:
+    """Mean absolute scaled error: MAE over that of "same as ``season`` steps before" within ``training`` (T,).
+
+    Below 1 is better than the naive forecast was in training, one step ahead (Hyndman & Koehler 2006, section 3).
+
+    Raises:
+        ValueError: a training series that is too short, or that never changes: the scale is undefined.
+    """
+    training = np.asarray(training, dtype=float)
+    if training.ndim != 1 or not 1 <= season < len(training):
+        raise ValueError(f"a season of {season} steps needs a training series longer than that, found {training.shape}")
+    scale = np.nanmean(np.abs(training[season:] - training[:-season]))
+    if not scale > 0:
+        raise ValueError("the training series never changes: MASE has no scale; use mae")
+    return mae(forecast, actual, axis) / scale
+
+
+@dataclass(frozen=True)
+class DieboldMariano:
+    """Mean difference of two losses (negative: the first is smaller), its statistic, and the two-sided p-value."""
+
+    difference: float
+    statistic: float
+    p_value: float
+
+
+def diebold_mariano(loss_1: np.ndarray, loss_2: np.ndarray, horizon: int = 1) -> DieboldMariano:
+    """Do two forecasts differ in their mean loss? Diebold & Mariano (1995), for small samples.
+
+    The variance counts the autocovariances of the difference up to lag ``horizon - 1``, since errors of overlapping
+    forecasts go together; the correction and the t distribution are those of Harvey, Leybourne & Newbold (1997).
+
+    Args:
+        loss_1, loss_2: (T,) loss of every forecast, in the order of time.
+        horizon: steps ahead of the forecasts.
+
+    Raises:
+        ValueError: shapes, NaN, a series too short for the horizon, or a variance that is not positive.
+    """
+    from scipy import stats  # here, because it takes a second to import
+
+    d = np.asarray(loss_1, dtype=float) - np.asarray(loss_2, dtype=float)  # (T,)
+    T, h = len(d), horizon
+    if d.ndim != 1 or np.isnan(d).any() or not 1 <= h < T / 2:
+        raise ValueError(f"expected two series of losses without NaN, longer than 2 * horizon; found {d.shape}, {h}")
+    e = d - d.mean()
+    variance = (e @ e + 2 * sum(e[k:] @ e[:-k] for k in range(1, h))) / T**2
+    if not variance > 0:
+        raise ValueError("the variance of the difference is not positive: equal losses, or too few for this horizon")
+    correction = np.sqrt((T + 1 - 2 * h + h * (h - 1) / T) / T)
+    statistic = float(correction * d.mean() / np.sqrt(variance))
+    return DieboldMariano(float(d.mean()), statistic, float(2 * stats.t.sf(abs(statistic), T - 1)))
 
 
 def coverage(lower: np.ndarray, upper: np.ndarray, actual: np.ndarray) -> float:

@@ -4,10 +4,16 @@ The book's words: an *origin* t is the moment a forecast is made. The inputs of 
 steps t - length + 1 … t, its targets the steps t + 1 … t + horizon.
 """
 
+import csv
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
 
 import numpy as np
+
+from utils.data.files import DataError
 
 
 class SeriesError(ValueError):
@@ -37,6 +43,44 @@ def check_series(times: Sequence, values: np.ndarray, columns: Sequence[str] | N
         row, rest = int(bad[0][0]), bad[0][1:]
         where = "value" if not len(rest) else f"column {rest[0]}" if columns is None else f"column {columns[rest[0]]!r}"
         raise SeriesError(f"row {row} ({times[row]}): {where} is {values[tuple(bad[0])]}; fill or drop it first")
+
+
+def read_dated(path: str | os.PathLike, column: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Times (T,) and values (T,) of a CSV file with a header, whose first column is an ISO date or date and time.
+
+    ``column`` names the column of the values; default: the second one.
+
+    Raises:
+        DataError: no file, no such column, a line of another width, a date or number that cannot be read (the line and
+            the column are named), a missing value, times that do not rise.
+    """
+    try:
+        rows = [row for row in csv.reader(Path(path).read_text(encoding="utf-8-sig").splitlines()) if row]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read {path}: {error}") from None
+    header = [name.strip() for name in rows[0]] if rows else []
+    if len(header) < 2 or (column is not None and column not in header[1:]):
+        wanted = "a column of dates and one of numbers" if column is None else f"a column {column!r}"
+        raise DataError(f"{path}: expected a header with {wanted}, found {header}")
+    k, times, values = 1 if column is None else header.index(column), [], []
+    for number, row in enumerate(rows[1:], start=2):
+        if len(row) != len(header):
+            raise DataError(f"{path}, line {number}: {len(row)} columns, the header has {len(header)}")
+        for name, text, read, into in ((header[0], row[0], _moment, times), (header[k], row[k], float, values)):
+            try:
+                into.append(read(text.strip()))
+            except ValueError:
+                what = "a number" if read is float else "an ISO date such as 2024-12-31 or 2024-12-31 23:30"
+                raise DataError(f"{path}, line {number}, column {name!r}: {text!r} is not {what}") from None
+    try:
+        check_series(np.array(times, dtype="datetime64[s]"), np.array(values), None)
+    except SeriesError as error:
+        raise DataError(f"{path}: {error} (row 0 is the line after the header)") from None
+    return np.array(times, dtype="datetime64[s]"), np.array(values)
+
+
+def _moment(text: str) -> np.datetime64:
+    return np.datetime64(datetime.fromisoformat(text).replace(tzinfo=None), "s")
 
 
 @dataclass(frozen=True)
