@@ -347,6 +347,7 @@ BAD_FILES = {
     "text": (GOOD.replace("2,8", "two,8"), "line 3, column 'price': 'two' is not a number"),
     "nothing": (GOOD.replace("2,8", ",8"), "line 3, column 'price': '' is not a number"),
     "another date": (GOOD.replace("2024-01-02", "2/1/2024"), "line 3, column 'day': '2/1/2024' is not an ISO date"),
+    "after an empty line": (GOOD.replace("1e1", "?"), "line 5, column 'price'"),
     "a column too many": (GOOD.replace("2,8", "2,8,1"), "line 3: 4 columns, the header has 3"),
     "NaN": (GOOD.replace("2,8", "nan,8"), r"row 1 .*is nan"),
     "twice": (GOOD.replace("01-02", "01-01"), "repeats the time"),

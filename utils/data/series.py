@@ -55,15 +55,16 @@ def read_dated(path: str | os.PathLike, column: str | None = None) -> tuple[np.n
             the column are named), a missing value, times that do not rise.
     """
     try:
-        rows = [row for row in csv.reader(Path(path).read_text(encoding="utf-8-sig").splitlines()) if row]
+        reader = csv.reader(Path(path).read_text(encoding="utf-8-sig").splitlines())
+        rows = [(reader.line_num, row) for row in reader if row]
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot read {path}: {error}") from None
-    header = [name.strip() for name in rows[0]] if rows else []
+    header = [name.strip() for name in rows[0][1]] if rows else []
     if len(header) < 2 or (column is not None and column not in header[1:]):
         wanted = "a column of dates and one of numbers" if column is None else f"a column {column!r}"
         raise DataError(f"{path}: expected a header with {wanted}, found {header}")
     k, times, values = 1 if column is None else header.index(column), [], []
-    for number, row in enumerate(rows[1:], start=2):
+    for number, row in rows[1:]:
         if len(row) != len(header):
             raise DataError(f"{path}, line {number}: {len(row)} columns, the header has {len(header)}")
         for name, text, read, into in ((header[0], row[0], _moment, times), (header[k], row[k], float, values)):

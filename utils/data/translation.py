@@ -1,0 +1,168 @@
+"""Pairs of texts in two languages, cut into subwords and laid into batches (chapter 5.3).
+
+The phrases of ``datasets/phrases.tsv.xz`` (English, French, German, Chinese), the captions of Multi30k (English,
+German, French, Czech), or a file of the reader's own.
+"""
+
+import gzip
+import itertools
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
+
+from utils.data.batches import BucketSampler, pad, torch_shuffled
+from utils.data.files import DataError, find
+from utils.decoding import beam_search, generate
+
+FILE = "phrases.tsv.xz"
+LANGUAGES = {"phrases": ("en", "fr", "de", "zh"), "multi30k": ("en", "de", "fr", "cs")}
+SPLITS = {"train": "train", "validation": "val", "test": "test_2016_flickr"}  # ours, Multi30k's
+MANY = (("en", "fr"), ("en", "de"), ("en", "zh"), ("de", "en"))  # the directions of phrases:all
+SPECIAL = ["<pad>", "<unk>", "<start>", "<end>"]
+PAD, UNKNOWN, START, END = range(4)
+Pairs = list[tuple[str, str]]
+
+
+# ---------------------------------------------------------------- pairs
+
+
+def load_phrases() -> Any:
+    """A DataFrame with a row per phrase: ``split``, ``kind``, ``style``, ``items`` (its parts), a text per language."""
+    import pandas as pd
+
+    return pd.read_csv(find(FILE), sep="\t", quoting=3, keep_default_na=False)
+
+
+def load_pairs(name: str) -> dict[str, Pairs]:
+    """The pairs of ``train``, ``validation`` and ``test`` (of the phrases also ``longer``).
+
+    Args:
+        name: ``"phrases:en-fr"``, ``"multi30k:de-en"`` …, from one language to another. ``"phrases:all"`` is all of
+            ``MANY``, with the wanted language before each source: ``"<fr> April 4, 1957"``.
+
+    Raises:
+        DataError: unknown corpus or language, a file that is not there, or two files that do not belong together.
+    """
+    if name == "phrases:all":
+        tagged = {f"<{b}> ": load_pairs(f"phrases:{a}-{b}") for a, b in MANY}
+        parts = tagged["<en> "]
+        return {part: [(tag + s, t) for tag, one in tagged.items() for s, t in one[part]] for part in parts}
+    corpus, _, direction = name.partition(":")
+    pair, known = direction.split("-"), LANGUAGES.get(corpus, ())
+    if len(set(pair)) != 2 or len(pair) != 2 or not set(pair) <= set(known):
+        raise DataError(f"unknown pairs {name!r}; there is phrases:all, and CORPUS:A-B with two of {LANGUAGES}")
+    if corpus == "phrases":
+        return {part: [*map(tuple, rows[pair].to_numpy())] for part, rows in load_phrases().groupby("split")}
+    return {part: _aligned([find(f"multi30k/{split}.{code}.gz") for code in pair]) for part, split in SPLITS.items()}
+
+
+def _aligned(paths: Sequence[Path]) -> Pairs:
+    """Line n of the one file with line n of the other, without the pairs that lack a side."""
+    texts = [gzip.decompress(path.read_bytes()).decode("utf-8").removesuffix("\n").split("\n") for path in paths]
+    if len(texts[0]) != len(texts[1]):
+        raise DataError(f"{paths[0]} has {len(texts[0])} lines, {paths[1]} {len(texts[1])}; they should pair up")
+    return [(s.strip(), t.strip()) for s, t in zip(*texts, strict=True) if s.strip() and t.strip()]
+
+
+def read_pairs(path: str | Path) -> Pairs:
+    """A UTF-8 file of the reader's own, ``source<TAB>target`` on every line; ``DataError`` names the line at fault."""
+    from utils.data.text import load_table, text_field
+
+    whole = text_field(lambda text: [text.strip()] if text.strip() else [])
+    return [(*pair.source, *pair.target) for pair in load_table(path, [("source", whole), ("target", whole)])]
+
+
+# ---------------------------------------------------------------- subwords
+
+
+class Subwords:
+    """Texts as numbers of subwords (byte-pair encoding: Sennrich, Haddow & Birch 2016), learnt from training texts.
+
+    Digits, punctuation and Chinese characters stand alone, a space belongs to the word behind it, and a character
+    that the training texts lack becomes ``<unk>``. What was cut is put together again to the same text.
+
+    Args:
+        texts: the training texts; ``size``: most tokens, the ``SPECIAL`` ones and the tags included.
+        tags: words like ``"<fr>"`` that are one token when a text begins with them.
+    """
+
+    def __init__(self, texts: Iterable[str], size: int, tags: Sequence[str] = ()):
+        from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+        alone = pre_tokenizers.Split(Regex(r"\p{N}|\p{P}|\p{Han}"), "isolated")
+        words = pre_tokenizers.Metaspace(prepend_scheme="never")
+        self.tokenizer = Tokenizer(models.BPE(unk_token=SPECIAL[UNKNOWN]))
+        self.tokenizer.pre_tokenizer, self.tokenizer.decoder = pre_tokenizers.Sequence([alone, words]), decoders.Fuse()
+        trainer = trainers.BpeTrainer(vocab_size=size, special_tokens=[*SPECIAL, *tags], show_progress=False)
+        self.tokenizer.train_from_iterator(filter(None, texts), trainer)
+        self.tokenizer.encode_special_tokens = True  # "<end>" in a text is six characters
+        self.tags = {tag: i for i, tag in enumerate(tags, start=len(SPECIAL))}
+        if len(self) == len(SPECIAL) + len(tags):
+            raise ValueError("no text to learn the subwords from")
+
+    def __len__(self) -> int:
+        return self.tokenizer.get_vocab_size()
+
+    def encode(self, text: str) -> Tensor:
+        """(T,) numbers; an empty text is refused with a ValueError."""
+        tag, _, rest = text.partition(" ")
+        first, rest = ([self.tags[tag]], rest) if tag in self.tags else ([], text)
+        if not rest.strip():
+            raise ValueError("an empty text has no subwords")
+        return torch.tensor(first + self.tokenizer.encode(rest).ids)
+
+    def tokens(self, numbers: Iterable[int]) -> list[str]:
+        """The subwords of these numbers, with spaces as they are written."""
+        return [self.tokenizer.id_to_token(int(i)).replace("▁", " ") for i in numbers]
+
+    def decode(self, numbers: Iterable[int]) -> str:
+        """The text of these numbers, up to ``<end>`` if there is one."""
+        return "".join(self.tokens(itertools.takewhile(lambda i: i != END, numbers)))
+
+
+# ---------------------------------------------------------------- batches and translations
+
+
+def pair_batches(
+    pairs: Pairs, source: Subwords, target: Subwords, batch_size: int, shuffle: bool = True, pool: int = 1000
+) -> DataLoader:
+    """Batches of similar source lengths: x (B, S), lengths (B,), y_in and y_out (B, T), one step apart.
+
+    ``y_in`` begins with ``<start>``, ``y_out`` ends with ``<end>``; behind the end stands ``<pad>``, which a loss
+    leaves out by ``ignore_index=PAD``. With ``shuffle`` every epoch has another order, from the global random numbers.
+    """
+    x, y = [source.encode(s) for s, _ in pairs], [target.encode(t) for _, t in pairs]
+
+    def collate(rows: list[int]) -> tuple[Tensor, ...]:
+        y_in = [F.pad(y[i], (1, 0), value=START) for i in rows]
+        y_out = [F.pad(y[i], (0, 1), value=END) for i in rows]
+        return *pad([x[i] for i in rows], PAD), pad(y_in, PAD)[0], pad(y_out, PAD)[0]
+
+    sampler = BucketSampler([len(s) for s in x], batch_size, pool=pool, shuffled=torch_shuffled if shuffle else None)
+    return DataLoader(range(len(x)), batch_sampler=sampler, collate_fn=collate)
+
+
+@torch.inference_mode()
+def translate(
+    model: Any, texts: Sequence[str], source: Subwords, target: Subwords, *, max_length: int = 100, **beam: Any
+) -> list[str]:
+    """The translations of ``texts``, in their order: greedy, or with ``width=5, length_penalty=1.0`` by a beam."""
+    device, found = next(model.parameters()).device, [""] * len(texts)
+    encoded = [source.encode(text) for text in texts]
+    order = sorted(range(len(texts)), key=lambda i: len(encoded[i]))
+    for rows in (order[i : i + 256] for i in range(0, len(order), 256)):
+        x, lengths = pad([encoded[i] for i in rows], PAD)
+        state, limits = model.start(x.to(device), lengths), {"end": END, "max_length": max_length}
+        if beam:
+            best = beam_search(model.step, state, len(rows), start=START, **limits, **beam)
+            written = [hypotheses[0].tokens for hypotheses in best]
+        else:
+            written = generate(model.step, state, torch.full((len(rows),), START, device=device), **limits)[0].tolist()
+        for i, tokens in zip(rows, written, strict=True):
+            found[i] = target.decode(tokens)
+    return found
