@@ -47,6 +47,7 @@ figures: $(READY) ## redraw the schematics of chapters/figures
 data: $(READY) ## rebuild the files of datasets from their sources
 	$(BIN)/python datasets/build_nyc_weather.py
 	$(BIN)/python datasets/build_phrases.py
+	$(BIN)/python -m pip install --quiet pmdarima==2.1.1 && $(BIN)/python datasets/build_electricity_load.py
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) *.egg-info .pytest_cache .ruff_cache .hypothesis
