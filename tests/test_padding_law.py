@@ -22,6 +22,7 @@ from utils import cells, models
 from utils.data.batches import mask, pad, padded_batches
 from utils.models.classifier import RNNModel, SequenceClassifier
 from utils.models.forecaster import QuantileForecaster
+from utils.models.language_model import LanguageModel
 from utils.models.seq2seq import AdditiveAttention, Attention, Encoder, MultiplicativeAttention, Seq2Seq
 from utils.training import evaluate, fit
 
@@ -126,6 +127,7 @@ EXEMPT = {
     AdditiveAttention: "takes a mask instead of lengths, and values that Encoder has set to zero in the padding",
     MultiplicativeAttention: "the same",
     QuantileForecaster: "takes no lengths: all its windows of the past are equally long, by construction",
+    LanguageModel: "takes no lengths: it reads left to right, so what it says comes before any padding behind a text",
 }
 CASES = [pytest.param(case, id=f"{kind.__name__}: {case.name}") for kind, cases in LAWFUL.items() for case in cases]
 each_case = pytest.mark.parametrize("case", CASES)
@@ -290,6 +292,20 @@ def test_attention_keeps_the_law_for_finite_padding(kind):
         results.append([context, *torch.autograd.grad(context.sin().sum(), list(model.parameters()))])
     for found, expected in zip(*results, strict=True):
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_the_language_model_has_no_lengths_and_says_the_same_before_any_padding(cell):
+    torch.manual_seed(0)
+    model = LanguageModel(9, embedding=4, hidden=5, cell=cell, num_layers=2, tie_weights=True).double().eval()
+    assert list(inspect.signature(model.forward).parameters) == ["x", "state"]
+    for garbage in GARBAGE["tokens"]:
+        x, lengths = batch_of(TOKENS, garbage, 2)
+        together, last = model(x)
+        for i, t in enumerate(TOKENS):
+            expected, own_last = model(t.unsqueeze(0))
+            torch.testing.assert_close(together[i, : len(t)], expected[0], rtol=0, atol=1e-10)
+            assert (last[0][i] - own_last[0][0]).abs().max() > 1e-6  # behind padding the state is another one
 
 
 # ---------------------------------------------------------------- losses
