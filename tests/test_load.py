@@ -1,16 +1,13 @@
 """The electricity demand: the file is what its script builds, and a gap in a file of one's own is named."""
 
-import importlib.util
 from importlib.metadata import PackageNotFoundError, distribution
-from pathlib import Path
 
 import numpy as np
 import pytest
+from scripts import load_script
 
 from utils.data import files, load
 from utils.data.files import DataError
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_file_is_what_its_script_builds():
@@ -18,9 +15,7 @@ def test_file_is_what_its_script_builds():
         distribution("pmdarima")
     except PackageNotFoundError:
         pytest.skip("the package pmdarima, which has the figures, is not installed")
-    spec = importlib.util.spec_from_file_location("build", ROOT / "datasets" / "build_electricity_load.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_script("datasets/build_electricity_load.py")
     assert module.build() == files.find(load.FILE).read_bytes()
 
 

@@ -1,7 +1,6 @@
 """The book as a thing on disk: every notebook has the agreed anatomy, was run in order, and links to what exists."""
 
 import ast
-import importlib.util
 import json
 import re
 import statistics
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from scripts import load_script
 
 from utils import exercises
 
@@ -244,10 +244,7 @@ def test_a_solution_belongs_to_a_chapter(path):
 
 
 def load_book():
-    spec = importlib.util.spec_from_file_location("book", ROOT / ".ci" / "book.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(".ci/book.py")
 
 
 def test_table_of_contents_is_what_make_book_writes():

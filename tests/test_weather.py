@@ -1,13 +1,13 @@
 """The weather loader: nothing lost, nothing from the future, impossible values out, units right."""
 
 import gzip
-import importlib.util
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scripts import load_script
 
 from utils.data import files, weather
 from utils.data.series import SeriesError
@@ -27,9 +27,7 @@ def data() -> weather.Weather:
 
 
 def test_file_is_what_its_script_builds():
-    spec = importlib.util.spec_from_file_location("build", ROOT / "datasets" / "build_nyc_weather.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_script("datasets/build_nyc_weather.py")
     with gzip.open(files.find(weather.FILE)) as stream:
         assert gzip.decompress(module.build()) == stream.read()
 

@@ -17,7 +17,8 @@ def load_demand(path: str | os.PathLike | None = None, column: str | None = None
     time first; ``column`` names that of the demand (default: the second).
 
     Raises:
-        DataError: what :func:`utils.data.series.read_dated` refuses, or a step that is left out: the line is named.
+        DataError: what :func:`utils.data.series.read_dated` refuses, or a step that is left out: the times around it
+            are named.
     """
     path = find(FILE) if path is None else path
     times, demand = read_dated(path, column)

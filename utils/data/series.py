@@ -73,11 +73,12 @@ def read_dated(path: str | os.PathLike, column: str | None = None) -> tuple[np.n
             except ValueError:
                 what = "a number" if read is float else "an ISO date such as 2024-12-31 or 2024-12-31 23:30"
                 raise DataError(f"{path}, line {number}, column {name!r}: {text!r} is not {what}") from None
+    series = np.array(times, dtype="datetime64[s]"), np.array(values)
     try:
-        check_series(np.array(times, dtype="datetime64[s]"), np.array(values), None)
+        check_series(*series)
     except SeriesError as error:
         raise DataError(f"{path}: {error} (row 0 is the line after the header)") from None
-    return np.array(times, dtype="datetime64[s]"), np.array(values)
+    return series
 
 
 def _moment(text: str) -> np.datetime64:

@@ -49,16 +49,21 @@ def load_pairs(name: str) -> dict[str, Pairs]:
         DataError: unknown corpus or language, a file that is not there, or two files that do not belong together.
     """
     if name == "phrases:all":
-        tagged = {f"<{b}> ": load_pairs(f"phrases:{a}-{b}") for a, b in MANY}
-        parts = tagged["<en> "]
-        return {part: [(tag + s, t) for tag, one in tagged.items() for s, t in one[part]] for part in parts}
+        return {
+            part: [(f"<{b}> {s}", t) for a, b in MANY for s, t in _columns(rows, [a, b])]
+            for part, rows in load_phrases().groupby("split")
+        }
     corpus, _, direction = name.partition(":")
     pair, known = direction.split("-"), LANGUAGES.get(corpus, ())
     if len(set(pair)) != 2 or len(pair) != 2 or not set(pair) <= set(known):
         raise DataError(f"unknown pairs {name!r}; there is phrases:all, and CORPUS:A-B with two of {LANGUAGES}")
     if corpus == "phrases":
-        return {part: [*map(tuple, rows[pair].to_numpy())] for part, rows in load_phrases().groupby("split")}
+        return {part: _columns(rows, pair) for part, rows in load_phrases().groupby("split")}
     return {part: _aligned([find(f"multi30k/{split}.{code}.gz") for code in pair]) for part, split in SPLITS.items()}
+
+
+def _columns(rows: Any, pair: list[str]) -> Pairs:
+    return [*map(tuple, rows[pair].to_numpy())]
 
 
 def _aligned(paths: Sequence[Path]) -> Pairs:

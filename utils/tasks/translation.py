@@ -2,7 +2,6 @@
 
 import math
 import random
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -36,7 +35,8 @@ def _translation(parts: dict, settings: dict, device: torch.device, language: st
     def loss_fn(model: nn.Module, batch: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         x, lengths, y_in, y_out = batch
         logits, y = model(x.to(device), lengths, y_in.to(device)), y_out.to(device)  # (B, T, V), (B, T)
-        return F.cross_entropy(logits.flatten(0, 1), y.flatten(), ignore_index=0, reduction="sum"), (y != 0).sum()
+        loss = F.cross_entropy(logits.flatten(0, 1), y.flatten(), ignore_index=data.PAD, reduction="sum")
+        return loss, (y != data.PAD).sum()
 
     def measure(name: str, model: nn.Module, sentences: int | None = None) -> Metrics:
         found = {"perplexity": math.exp(evaluate(model, held_out[name], loss_fn))}  # teacher-forced
@@ -45,8 +45,7 @@ def _translation(parts: dict, settings: dict, device: torch.device, language: st
         written = data.translate(model, [s for s, _ in pairs], source, target, **beam)
         return found | _scores(written, [t for _, t in pairs], language)
 
-    memory = _memory([s for s, _ in train], [t for _, t in train])
-    expected = [t for _, t in parts["test"]]
+    remembered = _memory(train, [s for s, _ in parts["test"]])
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings["lr"], betas=(0.9, 0.98))
     return Job(
         model=model,
@@ -55,7 +54,7 @@ def _translation(parts: dict, settings: dict, device: torch.device, language: st
         loss_fn=loss_fn,
         validate=partial(measure, "validation", sentences=200),
         test=partial(measure, "test"),
-        baselines={"translation memory": _scores(memory([s for s, _ in parts["test"]]), expected, language)},
+        baselines={"translation memory": _scores(remembered, [t for _, t in parts["test"]], language)},
         fit_options={"optimizer": optimizer, "schedule": warmup_cosine(0.1)},
         epochs=settings["epochs"],
     )
@@ -71,18 +70,14 @@ def _scores(written: list[str], expected: list[str], language: str) -> Metrics:
     return {"bleu": bleu, "chrf": corpus_chrf(written, [expected]).score, "exact": exact}
 
 
-def _memory(sources: list[str], targets: list[str]) -> Callable[[list[str]], list[str]]:
-    """The translation of the training source that shares most groups of letters."""
+def _memory(train: list[tuple[str, str]], texts: list[str]) -> list[str]:
+    """For each text the translation of the training source that shares most groups of letters with it."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     grams = TfidfVectorizer(analyzer="char", ngram_range=(1, 4), sublinear_tf=True)
-    known = grams.fit_transform(sources)
-
-    def nearest(texts: list[str]) -> list[str]:
-        rows = [grams.transform(texts[i : i + 256]) @ known.T for i in range(0, len(texts), 256)]
-        return [targets[int(j)] for part in rows for j in np.asarray(part.argmax(axis=1)).ravel()]
-
-    return nearest
+    known = grams.fit_transform([s for s, _ in train])
+    alike = (grams.transform(texts[i : i + 256]) @ known.T for i in range(0, len(texts), 256))  # one at a time
+    return [train[int(j)][1] for part in alike for j in np.asarray(part.argmax(axis=1)).ravel()]
 
 
 def _named(corpus: str, direction: str, settings: dict, device: torch.device) -> Job:

@@ -1,1 +1,0 @@
-"""Checks of the exercises of chapter 5.4, stock prices."""
