@@ -48,9 +48,12 @@ class Encoder(nn.Module):
             found = f"{tuple(x.shape)} and lengths {lengths.tolist()}"
             raise ValueError(f"expected tokens (B, S) and B lengths from 1 to S, found {found}")
         steps = self.dropout(self.embedding(x))  # (B, S, e)
-        packed = pack_padded_sequence(steps, lengths.cpu(), batch_first=True, enforce_sorted=False)
-        out, last = self.rnn(packed)
-        values, _ = pad_packed_sequence(out, batch_first=True, total_length=x.size(1))  # (B, S, d)
+        if (lengths == x.size(1)).all():  # nothing to pack, and a plain batch is read two to three times faster
+            values, last = self.rnn(steps)  # (B, S, d)
+        else:
+            packed = pack_padded_sequence(steps, lengths.cpu(), batch_first=True, enforce_sorted=False)
+            out, last = self.rnn(packed)
+            values, _ = pad_packed_sequence(out, batch_first=True, total_length=x.size(1))  # (B, S, d)
         last = last if isinstance(last, tuple) else (last,)  # each (directions, B, n)
         state = tuple(torch.cat([*s], dim=1) for s in last)  # each (B, d)
         if self.bridge:
