@@ -47,6 +47,7 @@ figures: $(READY) ## redraw the schematics of chapters/figures
 data: $(READY) ## rebuild the files of datasets from their sources
 	$(BIN)/python datasets/build_nyc_weather.py
 	$(BIN)/python datasets/build_phrases.py
+	$(BIN)/python datasets/build_spoken_digits.py # needs the program espeak-ng
 	$(BIN)/python -m pip install --quiet pmdarima==2.1.1 && $(BIN)/python datasets/build_electricity_load.py
 
 clean: ## remove the virtual environment and caches

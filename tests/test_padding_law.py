@@ -21,6 +21,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from utils import cells, models
 from utils.data.batches import mask, pad, padded_batches
 from utils.models.classifier import RNNModel, SequenceClassifier
+from utils.models.ctc import AcousticModel
 from utils.models.forecaster import QuantileForecaster
 from utils.models.language_model import LanguageModel
 from utils.models.seq2seq import AdditiveAttention, Attention, Encoder, MultiplicativeAttention, Seq2Seq
@@ -117,8 +118,21 @@ def encoder_cases():
         yield Case(f"{cell}, state of {size}", model, call_encoder, "tokens")
 
 
+def call_acoustic(model, x, lengths):
+    """The log-probabilities of the real steps."""
+    return [out[:n].flatten() for out, n in zip(model(x, lengths)[0], lengths, strict=True)]
+
+
+def acoustic_cases():
+    for cell, layers, both in itertools.product(("rnn", "gru", "lstm"), (1, 2), (False, True)):
+        arguments = {"cell": cell, "num_layers": layers, "bidirectional": both, "dropout": 0.5}
+        model = lambda a=arguments: AcousticModel(3, 5, 4, frames=torch.cat(VECTORS), **a).double()  # noqa: E731
+        yield Case(f"{cell}, {layers} layer(s), {1 + both} direction(s)", model, call_acoustic)
+
+
 LAWFUL = {kind: [case for owner, case in cell_cases() if owner is kind] for kind in (cells.RNN, cells.LSTM, cells.GRU)}
 LAWFUL |= {SequenceClassifier: list(classifier_cases())}
+LAWFUL |= {AcousticModel: list(acoustic_cases())}
 LAWFUL |= {Encoder: list(encoder_cases()), Seq2Seq: list(seq2seq_cases())}
 EXEMPT = {
     cells.Recurrent: "has no step of its own: its subclasses are tested",
