@@ -144,6 +144,12 @@ def test_the_beam_is_at_most_as_wide_as_asked_and_at_least_one():
         ctc.prefix_beam_search(random_log_probs(3, 3, 0), width=0)
 
 
+def test_a_language_can_forbid():
+    forbid = lambda said: ctc.NEVER if 1 in said else 0.0  # noqa: E731
+    found = ctc.prefix_beam_search(random_log_probs(5, 3, 0), width=50, language=forbid)
+    assert {label for said, _ in found for label in said} == {2}
+
+
 def test_impossible_steps_are_no_trouble():
     log_probs = torch.tensor([[0.0, 1.0], [1.0, 0.0], [0.0, 1.0]]).log()  # with minus infinities
     assert ctc.prefix_beam_search(log_probs, width=4)[0] == ((1, 1), 0.0)

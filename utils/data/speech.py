@@ -23,7 +23,7 @@ SPEAKERS = {"validation": ("lucas",), "test": ("theo", "yweweler")}  # of the re
 REAL = "free_spoken_digits/recordings"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Clip:
     """A recording: samples (N,) in [-1, 1] at ``RATE``, the digits said, who says them, words per minute if known."""
 

@@ -116,7 +116,8 @@ def prefix_beam_search(
     enough width the search is exhaustive. Graves (2012, section 7.5.3); Hannun et al. (2014) for the language model.
 
     Args:
-        language: a score that is added to the log-probability of a beginning, such as a weighted log p of its labels.
+        language: a score that is added to the log-probability of a beginning, such as a weighted log p of its labels;
+            minus infinity forbids it.
     """
     if width < 1:
         raise ValueError(f"expected width >= 1, found {width}")
@@ -133,7 +134,8 @@ def prefix_beam_search(
                     before = blank if prefix and label == prefix[-1] else both  # a repeat needs a blank between
                     _grow(grown, (*prefix, label), NEVER, before + log_p)
         total = {prefix: _add(*ends) + score(prefix) for prefix, ends in grown.items()}
-        beam = {prefix: grown[prefix] for prefix in sorted(total, key=total.get, reverse=True)[:width]}
+        best = sorted(total, key=total.get, reverse=True)[:width]
+        beam = {prefix: grown[prefix] for prefix in best if total[prefix] > NEVER}  # what cannot be said is left out
     return [(prefix, _add(*ends) + score(prefix)) for prefix, ends in beam.items()]
 
 
