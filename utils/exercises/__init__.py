@@ -27,6 +27,7 @@ PARTS = {  # what the numbers of the exercises begin with, and the module that c
     "4.5": "practice.speed",
     "5.1": "applications.generation",
     "5.5": "applications.weather",
+    "8": "faq",
 }
 _CHECKS: dict[str, Callable] = {}
 
