@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from utils.models.forecaster import QUANTILES, QuantileForecaster, forecast, ridge_forecast
+from utils.models.forecaster import QUANTILES, EncoderDecoderForecaster, QuantileForecaster, forecast, ridge_forecast
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
@@ -96,3 +96,38 @@ def test_ridge_sees_training_rows_only_and_skips_missing_ones():
     got = ridge_forecast(x_gap, y_late, train, 3.0)
     assert np.isnan(got[60]).all()
     np.testing.assert_allclose(np.delete(got, 60, axis=0), np.delete(expected, 60, axis=0), rtol=1e-9)
+
+
+@pytest.mark.parametrize("group", [1, 2, 4])
+def test_decoder_starts_where_the_encoder_ends_and_never_looks_ahead(group):
+    torch.manual_seed(0)
+    model = EncoderDecoderForecaster(3, 5, group=group, hidden_size=7).double().eval()
+    past, known = torch.randn(2, 8, 3).double(), torch.randn(2, 12, 5).double()
+    got = model(past, known)
+    assert got.shape == (2, 12, len(QUANTILES))
+    state = model.encoder(past.reshape(2, 8 // group, -1))[1]
+    for step in range(12 // group):  # one step at a time
+        now = known[:, step * group : (step + 1) * group].reshape(2, 1, -1)
+        s, state = model.decoder(now, state)
+        expected = model.out(s).view(2, group, -1)
+        torch.testing.assert_close(got[:, step * group : (step + 1) * group], expected, atol=1e-12, rtol=0)
+    later = known.clone()
+    later[:, 8:] += 1
+    torch.testing.assert_close(model(past, later)[:, :8], got[:, :8], atol=0, rtol=0)
+    assert not torch.allclose(model(past + 1, known), got)
+
+
+def test_encoder_decoder_starts_near_the_base_and_is_noisy_only_while_training():
+    torch.manual_seed(0)
+    model = EncoderDecoderForecaster(3, 5)
+    past, known = torch.randn(40, 8, 3), torch.randn(40, 12, 5)
+    assert not torch.equal(model(past, known), model(past, known))
+    model.eval()
+    assert model(past, known).abs().max() < 0.3
+    assert torch.equal(model(past, known), model(past, known))
+
+
+@pytest.mark.parametrize(("length", "horizon"), [(7, 12), (8, 11)])
+def test_steps_that_cannot_be_grouped_are_refused(length, horizon):
+    with pytest.raises(ValueError, match=f"{length} past and {horizon} future steps cannot be taken 2 at a time"):
+        EncoderDecoderForecaster(3, 5)(torch.zeros(1, length, 3), torch.zeros(1, horizon, 5))

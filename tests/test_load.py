@@ -52,3 +52,41 @@ def test_a_bad_file_is_named(text, message, tmp_path):
     with pytest.raises(DataError, match=message):
         load.load_demand(path)
     assert load.load_demand(files.find(load.FILE), "demand_mw")[1].shape == (4032,)
+
+
+def test_last_week_at_todays_level_by_hand():
+    _, demand = load.load_demand()
+    f = load.last_week(demand, 48, recent=4)
+    t, h = 2000, 30
+    level = np.exp(np.mean(np.log(demand[t - 3 : t + 1] / demand[t - 339 : t - 335])))
+    assert f[t, h] == pytest.approx(demand[t + 1 + h - 336] * level)
+    assert np.isnan(f[300]).all()
+    doubled = np.where(np.arange(len(demand)) >= 1680, 2 * demand, demand)  # a new level is taken over at once
+    np.testing.assert_allclose(load.last_week(doubled, 48, 4)[1700, :200], 2 * f[1700, :200])
+
+
+def test_samples_hold_what_they_say_and_nothing_of_the_future():
+    times, demand = load.load_demand()
+    base = load.last_week(demand, 48, 48)
+    past, known, target = load.samples(times, demand, base, 48)
+    assert past.shape == (4032, 4)
+    assert known.shape == (4032, 48, 12)
+    assert target.shape == (4032, 48)
+    t, h = 2500, 20
+    np.testing.assert_allclose(target[t, h], np.log(demand[t + 1 + h] / base[t, h]) / load.SCALE, rtol=1e-5)
+    step = t + 1 + h
+    for channel, lag in ((0, 48), (1, 336)):
+        expected = np.log(demand[step - lag] / base[step - lag - 48, 47]) / load.SCALE
+        np.testing.assert_allclose(known[t, h, channel], expected, rtol=1e-5)
+    np.testing.assert_allclose(known[t, :, 3], 0, atol=1e-5)  # the base itself, against the base
+    moment = times[step].astype("datetime64[m]").item()
+    angle = 2 * np.pi * (moment.hour + moment.minute / 60) / 24
+    np.testing.assert_allclose(known[t, h, 7:9], [np.sin(angle), np.cos(angle)], atol=1e-5)
+    weekend = [times[t + 1 + k].astype("datetime64[s]").item().weekday() >= 5 for k in range(48)]
+    np.testing.assert_array_equal(known[t, :, 11], weekend)
+    later = demand.copy()
+    later[t + 1 :] *= 1.5
+    again = load.samples(times, later, load.last_week(later, 48, 48), 48)
+    np.testing.assert_array_equal(again[0][: t + 1], past[: t + 1])
+    np.testing.assert_array_equal(again[1][: t + 1], known[: t + 1])
+    assert not np.allclose(again[2][t], target[t])

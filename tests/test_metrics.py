@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.metrics import mean_absolute_error, mean_absolute_percentage_error, mean_pinball_loss
 
-from utils.metrics import coverage, diebold_mariano, mae, mape, mase, pinball_loss
+from utils.metrics import coverage, crps, diebold_mariano, mae, mape, mase, pinball_loss, widening
 
 LEVELS = torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64)
 
@@ -221,3 +221,34 @@ def test_diebold_mariano_rejects_about_as_often_as_it_says():
 def test_diebold_mariano_refuses(one, two, horizon, message):
     with pytest.raises(ValueError, match=message):
         diebold_mariano(one, two, horizon)
+
+
+def test_crps_of_many_levels_is_that_of_the_normal_distribution():
+    from scipy.stats import norm
+
+    levels = (np.arange(2000) + 0.5) / 2000
+    actual = np.array([-1.0, 0.3, 2.0, np.nan])
+    forecast = np.tile(norm.ppf(levels), (4, 1))
+    z = actual[:3]
+    closed = z * (2 * norm.cdf(z) - 1) + 2 * norm.pdf(z) - 1 / np.sqrt(np.pi)  # Gneiting & Raftery (2007), equation 21
+    assert crps(forecast, actual, levels) == pytest.approx(closed.mean(), abs=1e-3)
+
+
+def test_crps_of_a_single_forecast_is_its_mae_and_levels_have_their_weight():
+    levels = (0.1, 0.25, 0.5, 0.75, 0.9)
+    actual = np.array([[1.0, -2.0], [0.5, 3.0]])
+    assert crps(np.zeros((2, 2, 5)), actual, levels) == pytest.approx(np.abs(actual).mean(), rel=0.02)
+    forecast, actual = np.array([-2.0, 0.0]), np.array(1.0)  # both too low, by 3 and by 1
+    assert crps(forecast, actual, (0.2, 0.8)) == pytest.approx(2 * (0.5 * 0.2 * 3 + 0.5 * 0.8 * 1))
+    assert crps(forecast, actual, (0.2, 0.4)) == pytest.approx(2 * (0.3 * 0.2 * 3 + 0.7 * 0.4 * 1))
+
+
+def test_widening_makes_the_interval_hold_its_share():
+    generator = np.random.default_rng(3)
+    actual = generator.normal(size=(4000, 2))
+    actual[::7] = np.nan
+    forecast = np.broadcast_to([-0.3, -0.1, 0.0, 0.1, 0.3], (4000, 2, 5))
+    factor = widening(forecast, actual, 0.8)
+    assert factor == pytest.approx(1.2816 / 0.3, rel=0.05)
+    assert coverage(factor * forecast[..., 0], factor * forecast[..., -1], actual) == pytest.approx(0.8, abs=1e-3)
+    assert widening(np.zeros((4000, 2, 5)), actual, 0.8, floor=1.0) == pytest.approx(1.2816, rel=0.05)

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from utils import train
+from utils.data.files import find
 from utils.training import minibatches
 
 
@@ -142,6 +143,24 @@ def test_weather_task_from_the_shell(tmp_path):
     assert got["test"]["mae"] < 1.1 * got["baselines"]["ridge"]["mae"]
     assert 0.4 < got["test"]["coverage_80"] < 0.95
     assert "same hour yesterday" in done.stdout
+
+
+def test_load_task_takes_a_file_and_names_what_it_cannot_use(tmp_path, capsys):
+    assert train.main(["load", "--epochs", "1", "--out", str(tmp_path / "own data")]) == 0
+    got = read(tmp_path / "own data")
+    base = got["baselines"]["last week, level of the last day"]["mape"]
+    assert base < 0.6 * got["baselines"]["last week"]["mape"]
+    assert got["test"]["mape"] < 1.1 * base
+    assert 0.1 < got["test"]["coverage_80"] < 0.95  # one epoch has hardly begun to open the interval
+    hourly = find("electricity_load_2000.csv").read_text().splitlines()[::2]  # the header, then every other half-hour
+    short = tmp_path / "short.csv"
+    short.write_text("\n".join(hourly[: 24 * 50]), encoding="utf-8")
+    assert train.main(["load", "--data", str(short), "--out", str(tmp_path / "short")]) == 2
+    assert "expected eight weeks or more" in capsys.readouterr().err
+    whole = tmp_path / "hourly.csv"
+    whole.write_text("\n".join(hourly), encoding="utf-8")
+    assert train.main(["load", "--data", str(whole), "--epochs", "1", "--out", str(tmp_path / "hourly")]) == 0
+    assert read(tmp_path / "hourly")["test"]["mape"] < 2
 
 
 def test_names_task_learns_beside_its_baselines(tmp_path):

@@ -1,5 +1,6 @@
 """Measures of forecasts. An actual value that is missing (NaN) never counts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -125,3 +126,32 @@ def pinball_loss(forecast: Tensor, actual: Tensor, quantiles: Tensor) -> tuple[T
     error = torch.where(known, actual, 0.0).unsqueeze(-1) - forecast  # (..., Q)
     loss = torch.maximum(quantiles * error, (quantiles - 1) * error) * known.unsqueeze(-1)
     return loss.sum(), known.sum() * len(quantiles)
+
+
+def crps(forecast: np.ndarray, actual: np.ndarray, quantiles: Sequence[float]) -> float:
+    """Continuous ranked probability score of quantile forecasts (..., Q), in the units of the data; smaller is better.
+
+    The score is twice the integral of the pinball loss over all levels (Gneiting & Ranjan 2011); here each level stands
+    for the levels nearest to it. A point forecast, repeated for every level, scores about its mean absolute error.
+    """
+    levels = np.asarray(quantiles, dtype=float)
+    edges = np.concatenate([[0.0], (levels[1:] + levels[:-1]) / 2, [1.0]])
+    error = np.asarray(actual, dtype=float)[..., None] - forecast  # (..., Q)
+    loss = np.maximum(levels * error, (levels - 1) * error) @ np.diff(edges)
+    return float(2 * np.nanmean(loss))
+
+
+def widening(forecast: np.ndarray, actual: np.ndarray, level: float = 0.8, floor: float = 0.0) -> float:
+    """Factor by which intervals must widen about their median for a share ``level`` of ``actual`` to lie within.
+
+    To be measured on the past and applied to the future: scaling in the spirit of conformal prediction (Romano,
+    Patterson & Candès 2019), without its guarantee.
+
+    Args:
+        forecast: (..., Q) quantiles in rising order, the median in the middle; the first and last bound the interval.
+        actual: (...) NaN where missing. ``floor``: a half-width below it counts as that much.
+    """
+    middle = forecast[..., forecast.shape[-1] // 2]
+    above = (actual - middle) / np.maximum(forecast[..., -1] - middle, floor)
+    below = (middle - actual) / np.maximum(middle - forecast[..., 0], floor)
+    return float(np.nanquantile(np.maximum(above, below), level))

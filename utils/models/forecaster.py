@@ -1,4 +1,4 @@
-"""Forecasters that correct a base forecast, with quantiles for every hour ahead (chapter 5.5)."""
+"""Forecasters that correct a base forecast, with quantiles for every step ahead (chapters 5.5 and 5.6)."""
 
 from collections.abc import Sequence
 
@@ -58,6 +58,56 @@ class QuantileForecaster(nn.Module):
         h_T = self.rnn(x)[0][:, -1]  # (batch, hidden)
         seen = torch.cat([self.dropout(h_T), x[:, -1]], dim=1)  # (batch, hidden + input)
         return self.out(seen).view(-1, *self.shape)  # (batch, horizon, levels)
+
+
+class EncoderDecoderForecaster(nn.Module):
+    """One GRU reads the past, a second one, started from its last state, walks through the steps to be forecast.
+
+    At every step the decoder reads what is known of that step beforehand (the clock, last week's value), and
+    writes its quantiles; nothing it has forecast comes back as an input. Like :class:`QuantileForecaster`, it
+    forecasts a correction and starts close to none.
+
+    Args:
+        past_size, known_size: channels per step of the past, and of what is known about a step ahead.
+        group: steps that one step of the GRUs takes together (two half-hours, say): shorter sequences.
+        hidden_size: of both GRUs. ``dropout`` on the states, ``noise`` on all inputs, while training.
+    """
+
+    def __init__(
+        self,
+        past_size: int,
+        known_size: int,
+        *,
+        group: int = 2,
+        hidden_size: int = 24,
+        quantiles: Sequence[float] = QUANTILES,
+        dropout: float = 0.5,
+        noise: float = 0.5,
+    ):
+        super().__init__()
+        self.encoder = nn.GRU(group * past_size, hidden_size, batch_first=True)
+        self.decoder = nn.GRU(group * known_size, hidden_size, batch_first=True)
+        self.dropout, self.noise, self.group = nn.Dropout(dropout), noise, group
+        self.out = nn.Linear(hidden_size, group * len(quantiles))
+        self.register_buffer("quantiles", torch.tensor(quantiles), persistent=False)
+        with torch.no_grad():
+            self.out.weight.mul_(0.1)
+            self.out.bias.zero_()
+
+    def forward(self, past: Tensor, known: Tensor) -> Tensor:
+        """Quantiles (batch, horizon, levels) from past (batch, length, past_size), known (batch, horizon, known_size).
+
+        Raises:
+            ValueError: ``length`` or ``horizon`` is no multiple of ``group``.
+        """
+        (batch, length, _), horizon = past.shape, known.size(1)
+        if length % self.group or horizon % self.group:
+            raise ValueError(f"{length} past and {horizon} future steps cannot be taken {self.group} at a time")
+        if self.training:
+            past, known = (x + self.noise * torch.randn_like(x) for x in (past, known))
+        _, h_T = self.encoder(past.reshape(batch, length // self.group, -1))  # (1, batch, hidden)
+        s, _ = self.decoder(known.reshape(batch, horizon // self.group, -1), self.dropout(h_T))
+        return self.out(self.dropout(s)).view(batch, horizon, -1)  # (batch, horizon, levels)
 
 
 @torch.inference_mode()

@@ -1,12 +1,13 @@
-"""The tasks that forecast a series (part 5: weather)."""
+"""The tasks that forecast a series (part 5: weather, electricity load)."""
 
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from utils.tasks import Job, Metrics, task
+from utils.tasks import FILE, Job, Metrics, task
 from utils.training import warmup_cosine
 
 
@@ -54,4 +55,57 @@ def weather(device: torch.device) -> Job:
         baselines={name: {"mae": float(mae(f[test], actual[test]))} for name, f in named.items()},
         fit_options={"lr": 5e-3, "schedule": warmup_cosine(0.2), "patience": 20},
         epochs=4,
+    )
+
+
+@task("load", FILE)
+@task("load", "england_wales")
+def load(device: torch.device, path: Path | None = None) -> Job:
+    """Demand of the next day: an encoder–decoder GRU corrects last week's at the level of the last day (chapter 5.6).
+
+    The last three weeks are for the test, the week before them for validation. A file of one's own holds at least eight
+    weeks of positive numbers, at steps that divide a day.
+    """
+    from utils.data import load as data
+    from utils.data.series import walk_forward
+    from utils.metrics import coverage, mape, pinball_loss
+    from utils.models.forecaster import EncoderDecoderForecaster
+    from utils.training import minibatches
+
+    times, demand = data.load_demand(path)
+    day, rest = divmod(np.timedelta64(1, "D"), times[1] - times[0])
+    if rest or day % 2 or len(demand) < 56 * day or not (demand > 0).all():
+        raise data.DataError("expected eight weeks or more of positive numbers, in steps of a day's half, quarter, …")
+    sizes = {"test_size": 20 * day + 1, "validation_size": 7 * day, "length": 15 * day, "horizon": day}
+    fold = next(walk_forward([len(demand) - 21 * day - 1], steps=len(demand), **sizes))
+    actual, base = data.future(demand, day), data.last_week(demand, day, recent=day)
+    past, known, target = data.samples(times, demand, base, day)
+
+    def cut(origins: np.ndarray) -> tuple[Tensor, ...]:
+        return past[origins[:, None] + np.arange(1 - day, 1)], known[origins], target[origins]
+
+    def loss_fn(model: nn.Module, batch: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        x, k, y = (part.to(device) for part in batch)
+        return pinball_loss(model(x, k), y, model.quantiles)
+
+    @torch.inference_mode()
+    def measure(origins: np.ndarray, model: nn.Module) -> Metrics:
+        quantiles = model.eval()(*(part.to(device) for part in cut(origins)[:2])).sort().values
+        f = base[origins][..., None] * np.exp(data.SCALE * quantiles.cpu().double().numpy())
+        return {
+            "mape": float(mape(f[..., 2], actual[origins])),
+            "coverage_80": coverage(f[..., 0], f[..., -1], actual[origins]),
+        }
+
+    same = {"last week": data.future(data.lagged(demand, 7 * day), day), "last week, level of the last day": base}
+    return Job(
+        model=EncoderDecoderForecaster(past.shape[1], known.shape[2]),
+        batches=minibatches(*cut(fold.train), batch_size=64),
+        val_batches=minibatches(*cut(fold.validation), batch_size=64, shuffle=False),
+        loss_fn=loss_fn,
+        validate=partial(measure, fold.validation),
+        test=partial(measure, fold.test),
+        baselines={name: {"mape": float(mape(f[fold.test], actual[fold.test]))} for name, f in same.items()},
+        fit_options={"lr": 5e-3, "schedule": warmup_cosine(0.1)},
+        epochs=3,
     )
