@@ -131,3 +131,11 @@ def test_encoder_decoder_starts_near_the_base_and_is_noisy_only_while_training()
 def test_steps_that_cannot_be_grouped_are_refused(length, horizon):
     with pytest.raises(ValueError, match=f"{length} past and {horizon} future steps cannot be taken 2 at a time"):
         EncoderDecoderForecaster(3, 5)(torch.zeros(1, length, 3), torch.zeros(1, horizon, 5))
+
+
+def test_ridge_of_a_single_target_keeps_its_shape():
+    x, y = ridge_data()
+    both = ridge_forecast(x, y.reshape(80, -1)[:, :2], np.arange(50), 3.0)
+    one = ridge_forecast(x, y.reshape(80, -1)[:, :1], np.arange(50), 3.0)
+    assert one.shape == (80, 1)
+    np.testing.assert_allclose(one, both[:, :1], rtol=1e-9)

@@ -147,5 +147,5 @@ def ridge_forecast(inputs: np.ndarray, targets: np.ndarray, train: np.ndarray, a
     scaled = (inputs - mean) / std
     model = Ridge(alpha=alpha, copy_X=False).fit(scaled[fit_rows], flat[fit_rows])
     forecasts = np.full_like(flat, np.nan)
-    forecasts[known] = model.predict(scaled[known])
+    forecasts[known] = model.predict(scaled[known]).reshape(-1, flat.shape[1])  # one column comes back as none
     return forecasts.reshape(targets.shape)
