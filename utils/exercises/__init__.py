@@ -27,8 +27,8 @@ PARTS = {  # what the numbers of the exercises begin with, and the module that c
     "4.5": "practice.speed",
     "5.1": "applications.generation",
     "5.5": "applications.weather",
-    "8": "faq",
     "5.6": "applications.load",
+    "8": "faq",
 }
 _CHECKS: dict[str, Callable] = {}
 
