@@ -29,6 +29,7 @@ PARTS = {  # what the numbers of the exercises begin with, and the module that c
     "5.5": "applications.weather",
     "5.6": "applications.load",
     "6": "tools",
+    "5.7": "applications.speech",
     "8": "faq",
 }
 _CHECKS: dict[str, Callable] = {}
