@@ -28,8 +28,8 @@ PARTS = {  # what the numbers of the exercises begin with, and the module that c
     "5.1": "applications.generation",
     "5.5": "applications.weather",
     "5.6": "applications.load",
-    "6": "tools",
     "5.7": "applications.speech",
+    "6": "tools",
     "8": "faq",
 }
 _CHECKS: dict[str, Callable] = {}
