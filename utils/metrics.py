@@ -109,6 +109,21 @@ def coverage(lower: np.ndarray, upper: np.ndarray, actual: np.ndarray) -> float:
     return float(inside[counted].mean())
 
 
+def qlike(variance: np.ndarray, returns: np.ndarray) -> np.ndarray:
+    """Loss of every forecast variance h of a return r: log h + r² / h (``variance`` and ``returns`` of one shape).
+
+    Like the squared error it ranks forecasts of variance correctly though r² is only a noisy stand-in for the
+    variance (Patton 2011), and it minds a wrong factor, whatever the level.
+
+    Raises:
+        ValueError: shapes that differ, a missing value, or a variance that is not positive.
+    """
+    variance, returns = np.asarray(variance, dtype=float), np.asarray(returns, dtype=float)
+    if variance.shape != returns.shape or np.isnan(returns).any() or not (variance > 0).all():
+        raise ValueError(f"expected positive variances {returns.shape} and returns without NaN, found {variance.shape}")
+    return np.log(variance) + returns**2 / variance
+
+
 def pinball_loss(forecast: Tensor, actual: Tensor, quantiles: Tensor) -> tuple[Tensor, Tensor]:
     """Summed pinball (quantile) loss and the number of values counted (Koenker & Bassett 1978).
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from utils import distributed, repro
 from utils.checkpoints import RECORD, CheckpointError, write_json
 from utils.data.files import DataError
+from utils.data.series import SeriesError
 from utils.distributed import LaunchError, ShareError
 from utils.tasks import FILE, TASKS, Job
 from utils.training import History, TrainingDiverged, count_parameters, fit
@@ -159,7 +160,7 @@ def main(arguments: list[str] | None = None) -> int:
         distributed.start()
         options = parse(sys.argv[1:] if arguments is None else arguments)
         metrics = run(options)
-    except (UsageError, DataError, CheckpointError, LaunchError, ShareError) as error:
+    except (UsageError, DataError, SeriesError, CheckpointError, LaunchError, ShareError) as error:
         return _give_up(f"error: {error}", 2)
     except TrainingDiverged as error:
         return _give_up(f"error: {error} {_checkpoint(options)}", 1)

@@ -1,4 +1,4 @@
-"""Forecasters that correct a base forecast, with quantiles for every step ahead (chapters 5.5 and 5.6)."""
+"""Forecasters that correct a base forecast, with quantiles for every step (5.5, 5.6); a loss for returns (5.4)."""
 
 from collections.abc import Sequence
 
@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from sklearn.linear_model import Ridge
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from utils.models.classifier import recurrent_layer
 
@@ -108,6 +109,19 @@ class EncoderDecoderForecaster(nn.Module):
         _, h_T = self.encoder(past.reshape(batch, length // self.group, -1))  # (1, batch, hidden)
         s, _ = self.decoder(known.reshape(batch, horizon // self.group, -1), self.dropout(h_T))
         return self.out(self.dropout(s)).view(batch, horizon, -1)  # (batch, horizon, levels)
+
+
+def return_loss(model: nn.Module, batch: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, int]:
+    """Summed loss of a forecast of a return, of its variance and of its sign at once, and the number of days.
+
+    Args:
+        model: maps inputs x to (batch, 3): mean, log variance, and log odds of a rise.
+        batch: x, the return (batch,) in standard units, and 1.0 where it rose, else 0.0 (batch,).
+    """
+    x, z, rose = batch
+    mean, log_variance, log_odds = model(x).unbind(dim=1)
+    likelihood = F.gaussian_nll_loss(mean, z, log_variance.exp(), reduction="sum")
+    return likelihood + F.binary_cross_entropy_with_logits(log_odds, rose, reduction="sum"), len(z)
 
 
 @torch.inference_mode()
