@@ -18,7 +18,7 @@ def load_prices(path: str | os.PathLike | None = None, column: str | None = None
     adjusted for splits and dividends, or each of these is a jump.
 
     Raises:
-        DataError: what :func:`utils.data.series.read_dated` refuses, a price that is not positive, or one that never changes.
+        DataError: what :func:`utils.data.series.read_dated` refuses, a price not above zero, or one that never changes.
     """
     if path is not None:
         dates, prices = read_dated(path, column)
