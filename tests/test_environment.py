@@ -11,7 +11,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 CONDA_NAMES = {"torch": "pytorch-cpu", "matplotlib": "matplotlib-base", "soundfile": "pysoundfile", "arch": "arch-py"}
-FROM_PIP = {"torchtext", "nbval"}  # pure Python, pinned to the same release everywhere
+FROM_PIP = {"torchtext", "nbval", "rouge-score"}  # pure Python, pinned to the same release everywhere
 
 
 def split_requirement(text: str) -> tuple[str, str]:

@@ -24,6 +24,7 @@ from utils.models.classifier import RNNModel, SequenceClassifier
 from utils.models.ctc import AcousticModel
 from utils.models.forecaster import QuantileForecaster
 from utils.models.language_model import LanguageModel
+from utils.models.pointer import PointerGenerator
 from utils.models.seq2seq import AdditiveAttention, Attention, Encoder, MultiplicativeAttention, Seq2Seq
 from utils.training import evaluate, fit
 
@@ -112,6 +113,26 @@ def seq2seq_cases():
         yield Case(f"{cell}, {1 + both} direction(s), attention {attention}", model, call_decoder, "tokens")
 
 
+def call_pointer(model, x, lengths):
+    """The extended distribution under teacher forcing, the same target for every source: 5 and 8 are unknown words."""
+    p = model(x, lengths, torch.tensor([[1, 5, 2]]).expand(len(x), -1)).exp()
+    return list(F.pad(p, (0, 9 - p.size(2))).flatten(1))
+
+
+def pointer_cases():
+    for copy in (True, False):
+        arguments = {"embedding": 3, "hidden": 6, "copy": copy, "dropout": 0.5, "blind": 0.5}
+        model = lambda a=arguments: spread(PointerGenerator(7, **a)).double()  # noqa: E731
+        yield Case(f"copying {copy}", model, call_pointer, "tokens")
+
+
+def spread(model):
+    """With large word vectors, which the output layer does not share: every row would hear of every word."""
+    nn.init.normal_(model.embedding.weight)
+    model.out.weight = nn.Parameter(model.out.weight.detach().clone())
+    return model
+
+
 def encoder_cases():
     for cell, size in itertools.product(("rnn", "gru", "lstm"), (None, 5)):
         model = lambda c=cell, n=size: Encoder(9, 3, 4, cell=c, state_size=n, dropout=0.5).double()  # noqa: E731
@@ -133,7 +154,7 @@ def acoustic_cases():
 LAWFUL = {kind: [case for owner, case in cell_cases() if owner is kind] for kind in (cells.RNN, cells.LSTM, cells.GRU)}
 LAWFUL |= {SequenceClassifier: list(classifier_cases())}
 LAWFUL |= {AcousticModel: list(acoustic_cases())}
-LAWFUL |= {Encoder: list(encoder_cases()), Seq2Seq: list(seq2seq_cases())}
+LAWFUL |= {Encoder: list(encoder_cases()), Seq2Seq: list(seq2seq_cases()), PointerGenerator: list(pointer_cases())}
 EXEMPT = {
     cells.Recurrent: "has no step of its own: its subclasses are tested",
     RNNModel: "the source's model, kept as printed: it takes no lengths and reads the last column, padding or not",

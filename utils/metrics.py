@@ -1,4 +1,4 @@
-"""Measures of forecasts. An actual value that is missing (NaN) never counts."""
+"""Measures of forecasts, in which a missing value (NaN) never counts, and of summaries."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -122,6 +122,19 @@ def qlike(variance: np.ndarray, returns: np.ndarray) -> np.ndarray:
     if variance.shape != returns.shape or np.isnan(returns).any() or not (variance > 0).all():
         raise ValueError(f"expected positive variances {returns.shape} and returns without NaN, found {variance.shape}")
     return np.log(variance) + returns**2 / variance
+
+
+def rouge(written: Sequence[str], expected: Sequence[str]) -> dict[str, np.ndarray]:
+    """F-scores (N,) of ROUGE-1, ROUGE-2 and ROUGE-L for each of N texts (Lin 2004), by the package rouge-score.
+
+    It compares lower-case letters and digits, drops all other signs, and here does not cut words to their stems.
+    """
+    from rouge_score.rouge_scorer import RougeScorer
+
+    names = ["rouge1", "rouge2", "rougeL"]
+    scorer = RougeScorer(names)
+    scores = [scorer.score(e, w) for w, e in zip(written, expected, strict=True)]
+    return {name: np.array([score[name].fmeasure for score in scores]) for name in names}
 
 
 def pinball_loss(forecast: Tensor, actual: Tensor, quantiles: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ German, French, Czech), or a file of the reader's own.
 
 import gzip
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -142,24 +142,39 @@ def pair_batches(
     leaves out by ``ignore_index=PAD``. With ``shuffle`` every epoch has another order, from the global random numbers.
     """
     x, y = [source.encode(s) for s, _ in pairs], [target.encode(t) for _, t in pairs]
+    return encoded_batches(x, y, batch_size, [len(s) for s in x], shuffle, pool)
+
+
+def encoded_batches(
+    x: Sequence[Tensor], y: Sequence[Tensor], batch_size: int, lengths: Sequence[int], shuffle: bool, pool: int
+) -> DataLoader:
+    """:func:`pair_batches` of texts that are numbers already, in buckets of similar ``lengths``."""
 
     def collate(rows: list[int]) -> tuple[Tensor, ...]:
         y_in = [F.pad(y[i], (1, 0), value=START) for i in rows]
         y_out = [F.pad(y[i], (0, 1), value=END) for i in rows]
         return *pad([x[i] for i in rows], PAD), pad(y_in, PAD)[0], pad(y_out, PAD)[0]
 
-    sampler = BucketSampler([len(s) for s in x], batch_size, pool=pool, shuffled=torch_shuffled if shuffle else None)
+    sampler = BucketSampler(lengths, batch_size, pool=pool, shuffled=torch_shuffled if shuffle else None)
     return DataLoader(range(len(x)), batch_sampler=sampler, collate_fn=collate)
 
 
-@torch.inference_mode()
 def translate(
     model: Any, texts: Sequence[str], source: Subwords, target: Subwords, *, max_length: int = 100, **beam: Any
 ) -> list[str]:
     """The translations of ``texts``, in their order: greedy, or with ``width=5, length_penalty=1.0`` by a beam."""
-    device, found = next(model.parameters()).device, [""] * len(texts)
-    encoded = [source.encode(text) for text in texts]
-    order = sorted(range(len(texts)), key=lambda i: len(encoded[i]))
+    return write(
+        model, [source.encode(text) for text in texts], lambda _, tokens: target.decode(tokens), max_length, beam
+    )
+
+
+@torch.inference_mode()
+def write(
+    model: Any, encoded: Sequence[Tensor], decode: Callable[[int, list[int]], str], max_length: int, beam: dict
+) -> list[str]:
+    """What ``model`` writes to each of these texts, ``decode(i, tokens)``: greedy, or with a ``beam``."""
+    device, found = next(model.parameters()).device, [""] * len(encoded)
+    order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))
     for rows in (order[i : i + 256] for i in range(0, len(order), 256)):
         x, lengths = pad([encoded[i] for i in rows], PAD)
         state, limits = model.start(x.to(device), lengths), {"end": END, "max_length": max_length}
@@ -169,5 +184,5 @@ def translate(
         else:
             written = generate(model.step, state, torch.full((len(rows),), START, device=device), **limits)[0].tolist()
         for i, tokens in zip(rows, written, strict=True):
-            found[i] = target.decode(tokens)
+            found[i] = decode(i, tokens)
     return found
