@@ -22,7 +22,7 @@ from utils import cells, models
 from utils.data.batches import mask, pad, padded_batches
 from utils.models.classifier import RNNModel, SequenceClassifier
 from utils.models.ctc import AcousticModel
-from utils.models.forecaster import QuantileForecaster
+from utils.models.forecaster import EncoderDecoderForecaster, QuantileForecaster
 from utils.models.language_model import LanguageModel
 from utils.models.pointer import PointerGenerator
 from utils.models.seq2seq import AdditiveAttention, Attention, Encoder, MultiplicativeAttention, Seq2Seq
@@ -162,6 +162,7 @@ EXEMPT = {
     AdditiveAttention: "takes a mask instead of lengths, and values that Encoder has set to zero in the padding",
     MultiplicativeAttention: "the same",
     QuantileForecaster: "takes no lengths: all its windows of the past are equally long, by construction",
+    EncoderDecoderForecaster: "the same, and what is known beforehand is as long as the horizon",
     LanguageModel: "takes no lengths: it reads left to right, so what it says comes before any padding behind a text",
 }
 CASES = [pytest.param(case, id=f"{kind.__name__}: {case.name}") for kind, cases in LAWFUL.items() for case in cases]
@@ -311,6 +312,14 @@ def test_the_forecaster_has_no_lengths_and_would_need_them():
     assert list(inspect.signature(model.forward).parameters) == ["x"]
     window = VECTORS[0].float().unsqueeze(0)
     assert (model(window) - model(F.pad(window, (0, 0, 0, 3)))).abs().max() > 1e-4
+
+
+def test_the_forecaster_of_two_parts_has_no_lengths_and_would_need_them():
+    torch.manual_seed(0)
+    model = EncoderDecoderForecaster(3, 3).eval()
+    assert list(inspect.signature(model.forward).parameters) == ["past", "known"]
+    window = VECTORS[0].float().unsqueeze(0)  # (1, 4, 3)
+    assert (model(window, window) - model(F.pad(window, (0, 0, 0, 2)), window)).abs().max() > 1e-4
 
 
 @pytest.mark.parametrize("kind", [AdditiveAttention, MultiplicativeAttention])
