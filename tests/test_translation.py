@@ -210,6 +210,11 @@ def test_what_was_cut_comes_back_to_the_letter(text):
     assert WORDS.decode(WORDS.encode(text)) == text
 
 
+def test_the_first_word_behind_a_tag_is_learnt_whole():
+    subwords = Subwords(["<fr> Saturday, May 4", "<fr> Sunday or Saturday"] * 9, 100, ["<fr>"])
+    assert subwords.tokens(subwords.encode("<fr> Sunday or Saturday")) == ["<fr>", "Sunday", " or", " Saturday"]
+
+
 def test_tags_unknown_characters_and_the_end():
     assert WORDS.encode("<de> 1957").tolist() == [WORDS.tags["<de>"], *WORDS.encode("1957").tolist()]
     assert (WORDS.encode("☃") == UNKNOWN).any()

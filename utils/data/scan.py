@@ -11,7 +11,6 @@ VERBS, DIRECTIONS = ("walk", "run", "jump", "look"), ("left", "right")
 REPEAT = {"twice": 2, "thrice": 3}
 SHARE = {"jump": 0.1, "turn left": 0.1}  # how much of its training set the lone command fills, by repetition
 SPLITS = ("simple", "length", *SHARE)
-Pairs = list[tuple[str, str]]
 
 
 def _phrases() -> Iterator[str]:
@@ -24,8 +23,7 @@ def _phrases() -> Iterator[str]:
 def commands() -> list[str]:
     """All commands, sorted: a phrase, maybe repeated, and maybe a second one joined by "and" or "after"."""
     single = [f"{v}{times}" for v in _phrases() for times in ("", " twice", " thrice")]
-    pairs = [f"{one} {joint} {two}" for one in single for joint in ("and", "after") for two in single]
-    return sorted(single + pairs)
+    return sorted(single + [f"{one} {joint} {two}" for one in single for joint in ("and", "after") for two in single])
 
 
 def actions(command: str) -> str:
@@ -49,7 +47,7 @@ def actions(command: str) -> str:
     return " ".join(act * times)
 
 
-def load_scan(split: str = "simple", seed: int = 0) -> tuple[Pairs, Pairs]:
+def load_scan(split: str = "simple", seed: int = 0) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """Training and test pairs of a split of the paper; ``seed`` deals the simple one.
 
     ``"simple"``: four of five commands at random are for training. ``"length"``: those of at most 22 actions.
@@ -64,8 +62,7 @@ def load_scan(split: str = "simple", seed: int = 0) -> tuple[Pairs, Pairs]:
         random.Random(seed).shuffle(pairs)
         return pairs[: 4 * len(pairs) // 5], pairs[4 * len(pairs) // 5 :]
     if split == "length":
-        short = [p for p in pairs if p[1].count(" ") < 22]
-        return short, [p for p in pairs if p[1].count(" ") >= 22]
+        return [p for p in pairs if p[1].count(" ") < 22], [p for p in pairs if p[1].count(" ") >= 22]
     if split not in SHARE:
         raise ValueError(f"unknown split {split!r}; choose one of {', '.join(SPLITS)}")
     test = [p for p in pairs if split in p[0] and p[0] != split]

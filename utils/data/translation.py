@@ -104,19 +104,23 @@ class Subwords:
         self.tokenizer = Tokenizer(models.BPE(unk_token=SPECIAL[UNKNOWN]))
         self.tokenizer.pre_tokenizer, self.tokenizer.decoder = pre_tokenizers.Sequence([alone, words]), decoders.Fuse()
         trainer = trainers.BpeTrainer(vocab_size=size, special_tokens=[*SPECIAL, *tags], show_progress=False)
-        self.tokenizer.train_from_iterator(filter(None, texts), trainer)
-        self.tokenizer.encode_special_tokens = True  # "<end>" in a text is six characters
         self.tags = {tag: i for i, tag in enumerate(tags, start=len(SPECIAL))}
+        bare = (self._cut_tag(text)[1] for text in texts)  # as they are encoded: the first word has no space before it
+        self.tokenizer.train_from_iterator(filter(None, bare), trainer)
+        self.tokenizer.encode_special_tokens = True  # "<end>" in a text is six characters
         if len(self) == len(SPECIAL) + len(tags):
             raise ValueError("no text to learn the subwords from")
 
     def __len__(self) -> int:
         return self.tokenizer.get_vocab_size()
 
+    def _cut_tag(self, text: str) -> tuple[list[int], str]:
+        tag, _, rest = text.partition(" ")
+        return ([self.tags[tag]], rest) if tag in self.tags else ([], text)
+
     def encode(self, text: str) -> Tensor:
         """(T,) numbers; an empty text is refused with a ValueError."""
-        tag, _, rest = text.partition(" ")
-        first, rest = ([self.tags[tag]], rest) if tag in self.tags else ([], text)
+        first, rest = self._cut_tag(text)
         if not rest.strip():
             raise ValueError("an empty text has no subwords")
         return torch.tensor(first + self.tokenizer.encode(rest).ids)
