@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
+from utils.data.batches import pad
 from utils.data.files import DataError, find
 
 RATE = 8000  # samples per second
@@ -41,7 +41,7 @@ class Clip:
 def labels(clips: Sequence[Clip]) -> Tensor:
     """Targets (N, S) of clips: digit d is label d + 1, and 0, the blank, stands behind the end of the shorter ones."""
     rows = [torch.tensor([int(digit) + 1 for digit in clip.digits]) for clip in clips]
-    return pad_sequence(rows, batch_first=True)
+    return pad(rows)[0]
 
 
 def spoken(found: Sequence[int]) -> str:

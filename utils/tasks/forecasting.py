@@ -67,7 +67,7 @@ def load(device: torch.device, path: Path | None = None) -> Job:
     weeks of positive numbers, at steps that divide a day.
     """
     from utils.data import load as data
-    from utils.data.series import walk_forward
+    from utils.data.series import future, lagged, walk_forward
     from utils.metrics import coverage, mape, pinball_loss
     from utils.models.forecaster import EncoderDecoderForecaster
     from utils.training import minibatches
@@ -78,7 +78,7 @@ def load(device: torch.device, path: Path | None = None) -> Job:
         raise data.DataError("expected eight weeks or more of positive numbers, in steps of a day's half, quarter, …")
     sizes = {"test_size": 20 * day + 1, "validation_size": 7 * day, "length": 15 * day, "horizon": day}
     fold = next(walk_forward([len(demand) - 21 * day - 1], steps=len(demand), **sizes))
-    actual, base = data.future(demand, day), data.last_week(demand, day, recent=day)
+    actual, base = future(demand, day), data.last_week(demand, day, recent=day)
     past, known, target = data.samples(times, demand, base, day)
 
     def cut(origins: np.ndarray) -> tuple[Tensor, ...]:
@@ -97,7 +97,7 @@ def load(device: torch.device, path: Path | None = None) -> Job:
             "coverage_80": coverage(f[..., 0], f[..., -1], actual[origins]),
         }
 
-    same = {"last week": data.future(data.lagged(demand, 7 * day), day), "last week, level of the last day": base}
+    same = {"last week": future(lagged(demand, 7 * day), day), "last week, level of the last day": base}
     return Job(
         model=EncoderDecoderForecaster(past.shape[1], known.shape[2]),
         batches=minibatches(*cut(fold.train), batch_size=64),

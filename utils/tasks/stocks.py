@@ -11,6 +11,8 @@ from utils.tasks import FILE, Job, Metrics, task
 from utils.training import minibatches, warmup_cosine
 
 
+@task("stock", FILE)
+@task("stock", "goog")
 def stock(device: torch.device, path: Path | None = None) -> Job:
     """Tomorrow's return, its sign and its variance: an LSTM, tested on the last quarter of the days.
 
@@ -58,7 +60,3 @@ def stock(device: torch.device, path: Path | None = None) -> Job:
         fit_options={"lr": 1e-2, "schedule": warmup_cosine(0.1), "patience": 6},
         epochs=15,
     )
-
-
-task("stock", "goog")(stock)
-task("stock", FILE)(stock)

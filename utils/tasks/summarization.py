@@ -31,12 +31,11 @@ def _summarization(parts: dict[str, list[tuple[str, str]]], device: torch.device
         counts = y_out != data.PAD
         return -model.log_prob(x, lengths, y_in, y_out)[0][counts].sum(), counts.sum()
 
-    def measure(part: str, model: nn.Module | None) -> Metrics:
-        if model is None:
-            written = data.nearest(known, [text for text, _ in parts[part]])
-        else:
-            written = data.summarize(model, [text for text, _ in pairs[part]], vocab, cut=CUT)
+    def scores(part: str, written: list[str]) -> Metrics:
         return {name: float(f.mean()) for name, f in rouge(written, [summary for _, summary in parts[part]]).items()}
+
+    def measure(part: str, model: nn.Module) -> Metrics:
+        return scores(part, data.summarize(model, [text for text, _ in pairs[part]], vocab, cut=CUT))
 
     optimizer = torch.optim.AdamW(model.parameters(), lr=LR, betas=(0.9, 0.98))
     return Job(
@@ -46,7 +45,7 @@ def _summarization(parts: dict[str, list[tuple[str, str]]], device: torch.device
         loss_fn=loss_fn,
         validate=partial(measure, "validation"),
         test=partial(measure, "test"),
-        baselines={"nearest neighbour": measure("test", None)},
+        baselines={"nearest neighbour": scores("test", data.nearest(known, [text for text, _ in parts["test"]]))},
         fit_options={"optimizer": optimizer, "schedule": warmup_cosine(0.1)},
         epochs=EPOCHS,
     )
