@@ -479,3 +479,18 @@ def test_a_pass_cut_short_leaves_the_state_of_the_data(monkeypatch):
         if i == 3:
             break
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_told_to_end_while_a_failed_pass_is_closed(monkeypatch):
+    def shares(batches, step):
+        try:
+            yield from ((batch, True) for batch in batches)
+        finally:
+            raise distributed.Ended  # what the handler of SIGTERM does
+
+    def fails(model, batch):
+        raise RuntimeError("gloo: connection closed")
+
+    monkeypatch.setattr(distributed, "shares", shares)
+    with pytest.raises(distributed.Ended):
+        fit(Net().double(), minibatches(*rows(), batch_size=5), fails, epochs=1)

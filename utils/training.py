@@ -9,6 +9,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,8 @@ def _mean(total: float, count: float) -> float:
 @torch.inference_mode()
 def _validate(model: nn.Module, batches: Iterable, loss_fn: LossFn, step: int) -> float:
     """:func:`evaluate`, shared between the processes."""
-    return _mean(*distributed.add(*_totals(model, distributed.shares(batches, step), loss_fn)))
+    with closing(distributed.shares(batches, step)) as shares:
+        return _mean(*distributed.add(*_totals(model, shares, loss_fn)))
 
 
 # ---------------------------------------------------------------- the loop
@@ -171,22 +173,23 @@ def fit(
         while run.epoch < epochs and not run.history.stopped:
             model.train()
             loss_total, item_count, norms = 0.0, 0, []
-            for batch_number, share in enumerate(distributed.shares(batches, run.step), start=1):
-                done = max(run.step / total_steps, run.elapsed / seconds if seconds else 0.0)
-                for group in optimizer.param_groups:
-                    group["lr"] = group["initial_lr"] * schedule(min(done, 1.0))
-                loss, total, count = score(*share)
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                norm = nn.utils.clip_grad_norm_(model.parameters(), clip_norm or math.inf)
-                _stop_if_diverged(total, count, norm, run, batch_number, optimizer)
-                optimizer.step()
-                run.step, run.elapsed = run.step + 1, time.perf_counter() - started
-                loss_total, item_count = loss_total + float(total), item_count + int(count)
-                norms.append(float(norm))
-                bar.update()
-                if run.out_of_time(seconds):
-                    break
+            with closing(distributed.shares(batches, run.step)) as shares:
+                for batch_number, share in enumerate(shares, start=1):
+                    done = max(run.step / total_steps, run.elapsed / seconds if seconds else 0.0)
+                    for group in optimizer.param_groups:
+                        group["lr"] = group["initial_lr"] * schedule(min(done, 1.0))
+                    loss, total, count = score(*share)
+                    optimizer.zero_grad(set_to_none=True)
+                    loss.backward()
+                    norm = nn.utils.clip_grad_norm_(model.parameters(), clip_norm or math.inf)
+                    _stop_if_diverged(total, count, norm, run, batch_number, optimizer)
+                    optimizer.step()
+                    run.step, run.elapsed = run.step + 1, time.perf_counter() - started
+                    loss_total, item_count = loss_total + float(total), item_count + int(count)
+                    norms.append(float(norm))
+                    bar.update()
+                    if run.out_of_time(seconds):
+                        break
             row = {"train_loss": loss_total / item_count, "grad_norm": sum(norms) / len(norms)}
             if val_batches is not None:
                 row["val_loss"] = _validate(model, val_batches, loss_fn, run.step)
