@@ -285,7 +285,7 @@ def test_utils_stays_small():
     texts = {p: p.read_text(encoding="utf-8") for p in (ROOT / "utils").rglob("*.py")}
     sizes = {p: len(text.splitlines()) for p, text in texts.items()}
     assert max(sizes.values()) <= 300, max(sizes, key=sizes.get)
-    assert sum(lines_of_code(text) for p, text in texts.items() if "exercises" not in p.parts) <= 3_500
+    assert sum(lines_of_code(text) for p, text in texts.items() if "exercises" not in p.parts) <= 3_800
 
 
 def body_lines(function: ast.FunctionDef) -> int:

@@ -18,7 +18,18 @@ from scripts import load_script
 from utils import train
 from utils.data import files, translation
 from utils.data.files import DataError
-from utils.data.translation import END, PAD, START, UNKNOWN, Subwords, load_pairs, pair_batches, read_pairs, translate
+from utils.data.translation import (
+    END,
+    PAD,
+    START,
+    UNKNOWN,
+    Subwords,
+    Words,
+    load_pairs,
+    pair_batches,
+    read_pairs,
+    translate,
+)
 from utils.models.seq2seq import Seq2Seq
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -231,6 +242,15 @@ def test_tags_unknown_characters_and_the_end():
 
 def test_a_corpus_of_one_word():
     assert len(Subwords(["a"], 100)) == 5
+
+
+def test_words_have_numbers_and_what_was_never_seen_has_that_of_unknown():
+    words = Words(["walk twice", "jump and walk", "<end>"])
+    assert words.words[4:] == ["and", "jump", "twice", "walk"]
+    assert len(words) == 8
+    assert words.encode("walk and fly").tolist() == [7, 4, UNKNOWN]
+    assert words.decode([5, 7, END, 6]) == "jump walk"
+    assert words.encode("").shape == (0,)
 
 
 def test_batches_hold_every_pair_once_shifted_by_one():

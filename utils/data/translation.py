@@ -134,11 +134,33 @@ class Subwords:
         return "".join(self.tokens(itertools.takewhile(lambda i: i != END, numbers)))
 
 
+class Words:
+    """Texts of few different words as the numbers of those words; any other word is ``<unk>`` (chapters 5.8, 7.1)."""
+
+    def __init__(self, texts: Iterable[str]):
+        self.words = [*SPECIAL, *sorted({word for text in texts for word in text.split()} - set(SPECIAL))]
+        self.numbers = {word: i for i, word in enumerate(self.words)}
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def encode(self, text: str) -> Tensor:
+        """(T,) numbers."""
+        return torch.tensor([self.numbers.get(word, UNKNOWN) for word in text.split()], dtype=torch.long)
+
+    def decode(self, numbers: Iterable[int]) -> str:
+        """The text of these numbers, up to ``<end>`` if there is one."""
+        return " ".join(self.words[int(i)] for i in itertools.takewhile(lambda i: i != END, numbers))
+
+
+Coder = Subwords | Words
+
+
 # ---------------------------------------------------------------- batches and translations
 
 
 def pair_batches(
-    pairs: Pairs, source: Subwords, target: Subwords, batch_size: int, shuffle: bool = True, pool: int = 1000
+    pairs: Pairs, source: Coder, target: Coder, batch_size: int, shuffle: bool = True, pool: int = 1000
 ) -> DataLoader:
     """Batches of similar source lengths: x (B, S), lengths (B,), y_in and y_out (B, T), one step apart.
 
@@ -164,7 +186,7 @@ def encoded_batches(
 
 
 def translate(
-    model: Any, texts: Sequence[str], source: Subwords, target: Subwords, *, max_length: int = 100, **beam: Any
+    model: Any, texts: Sequence[str], source: Coder, target: Coder, *, max_length: int = 100, **beam: Any
 ) -> list[str]:
     """The translations of ``texts``, in their order: greedy, or with ``width=5, length_penalty=1.0`` by a beam."""
     return write(
