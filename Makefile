@@ -12,7 +12,7 @@ READY  := $(VENV)/.ready
 QUIET  := TQDM_DISABLE=1 OMP_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test unit notebooks book figures data lint clean
+.PHONY: help lab test unit notebooks book site figures data lint clean
 
 help: ## list these commands
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -41,6 +41,9 @@ notebooks: $(READY) ## run every notebook and compare its outputs with the store
 book: $(READY) ## re-execute and rewrite every notebook and the timing table
 	$(BIN)/python .ci/book.py
 
+site: $(READY) ## build the book as a web site in .site/html
+	$(BIN)/python .ci/site/build.py
+
 figures: $(READY) ## redraw the schematics of chapters/figures
 	for script in chapters/figures/make_*.py; do $(BIN)/python $$script || exit 1; done
 
@@ -51,4 +54,4 @@ data: $(READY) ## rebuild the files of datasets from their sources
 	$(BIN)/python -m pip install --quiet pmdarima==2.1.1 && $(BIN)/python datasets/build_electricity_load.py
 
 clean: ## remove the virtual environment and caches
-	rm -rf $(VENV) *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .site *.egg-info .pytest_cache .ruff_cache .hypothesis

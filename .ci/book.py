@@ -8,6 +8,7 @@ Its outputs, its wall seconds and the peak resident memory of its kernel are wri
 the outputs into the notebook, the measurements into ``chapters/timings.json``, and from there into
 the table of ``chapters/README.md``, its twin ``chapters/index.ipynb`` (the page JupyterLab and Binder open,
 because there the links work) and the line "**Time and memory:**" at the notebook's head.
+The map of ``utils/README.md`` is written anew as well (``utils_map.py``).
 """
 
 import argparse
@@ -124,6 +125,8 @@ def read_timings() -> dict[str, dict[str, float]]:
 
 
 def main() -> int:
+    from utils_map import write as write_map  # lies beside this file
+
     parser = argparse.ArgumentParser(description="Re-execute notebooks in place and rewrite the timing table.")
     parser.add_argument("notebooks", nargs="*", type=Path, help="default: all of chapters/")
     chosen = [path.resolve() for path in parser.parse_args().notebooks] or all_notebooks()
@@ -150,6 +153,7 @@ def main() -> int:
     text = contents(read_timings())
     (CHAPTERS / "README.md").write_text(text, encoding="utf-8")
     nbformat.write(index(text), INDEX)
+    write_map()
     if failed:
         print(f"{len(failed)} failed and were left as they were: {', '.join(failed)}")
     return 1 if failed else 0

@@ -1,0 +1,100 @@
+"""Settings of Sphinx for the site of the book; ``build.py`` beside this file lays out the pages and runs it."""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+from docutils import nodes
+from sphinx import addnodes
+from sphinx.transforms import SphinxTransform
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+from build import MENTION, NUMBER, ROOT  # noqa: E402
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+REPOSITORY = os.environ.get("GITHUB_REPOSITORY") or re.search(r"mybinder\.org/v2/gh/([\w.-]+/[\w.-]+)/", README).group(
+    1
+)
+
+project = "Recurrent Neural Networks in PyTorch"
+html_title = project
+copyright = "MIT licence"
+extensions = ["myst_nb", "sphinx.ext.mathjax"]
+
+nb_execution_mode = "off"
+myst_enable_extensions = ["dollarmath", "amsmath"]
+myst_heading_anchors = 3
+myst_heading_slug_func = "build.slug"
+mathjax_path = "mathjax/tex-chtml.js"  # copied by build.py
+
+html_theme = "sphinx_book_theme"
+html_static_path = [str(HERE / "style.css")]
+html_css_files = ["style.css"]
+html_favicon = str(HERE / "icon.svg")
+html_context = {"default_mode": "auto"}  # light or dark, as the reader's system is
+html_theme_options = {
+    "repository_url": f"https://github.com/{REPOSITORY}",
+    "repository_branch": "main",
+    "use_repository_button": True,
+    "use_download_button": True,
+    "launch_buttons": {"binderhub_url": "https://mybinder.org", "notebook_interface": "jupyterlab"},
+    "show_toc_level": 2,
+}
+
+
+class ChapterLinks(SphinxTransform):
+    """Make every "chapter 3.4" or "notebooks 3.1 and 3.2" of the prose a link, where that chapter exists."""
+
+    default_priority = 700
+
+    def apply(self) -> None:
+        pages = {Path(name).name.split("_")[0]: name for name in self.env.found_docs if "solutions" not in name}
+        for text in list(self.document.findall(nodes.Text)):
+            parents = [type(parent) for parent in ancestors(text)]
+            if {nodes.reference, addnodes.pending_xref, nodes.title, nodes.literal_block}.isdisjoint(parents):
+                pieces = list(self.pieces(text.astext(), pages))
+                if len(pieces) > 1:
+                    text.parent.replace(text, pieces)
+
+    def pieces(self, text: str, pages: dict[str, str]):
+        """The text, cut at the numbers of chapters, with a link in place of each."""
+        done = 0
+        for mention in MENTION.finditer(text):
+            for found in re.finditer(rf"(?<![\w.]){NUMBER}", mention.group()):
+                start, end = mention.start() + found.start(), mention.start() + found.end()
+                if found.group() in pages and pages[found.group()] != self.env.docname:
+                    yield nodes.Text(text[done:start])
+                    target = {"refdomain": "std", "reftype": "doc", "refexplicit": True, "refwarn": True}
+                    link = addnodes.pending_xref(
+                        "", refdoc=self.env.docname, reftarget="/" + pages[found.group()], **target
+                    )
+                    link += nodes.inline("", found.group())
+                    yield link
+                    done = end
+        yield nodes.Text(text[done:])
+
+
+class EquationsAsTheyAre(SphinxTransform):
+    """Hand equations to MathJax as in JupyterLab; Sphinx would wrap long ones in ``split``, which forbids numbers."""
+
+    default_priority = 700
+
+    def apply(self) -> None:
+        for node in self.document.findall(nodes.math_block):
+            equation = rf"\[{node.astext()}\]"
+            node.clear()
+            node += nodes.Text(equation)
+            node["no-wrap"] = True
+
+
+def ancestors(node: nodes.Node):
+    while node.parent is not None:
+        node = node.parent
+        yield node
+
+
+def setup(app) -> None:
+    app.add_transform(ChapterLinks)
+    app.add_transform(EquationsAsTheyAre)
