@@ -226,6 +226,8 @@ def test_a_page_opens_without_complaint_and_fits(name, browser, address):
     assert browser.run("[...document.images].filter(i => i.loading !== 'lazy' && !i.naturalWidth).length") == 0
     browser.resize(390)
     assert not too_wide(browser), "wider than a phone"
+    begins = "[...document.querySelectorAll('mjx-container')].map(e => e.getBoundingClientRect().left)"
+    assert min(browser.run(begins), default=0) >= 0, "an equation begins left of the page, where nobody can scroll to"
 
 
 def test_search_finds_the_forget_gate(browser, address):
