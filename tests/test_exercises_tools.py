@@ -1,5 +1,6 @@
 """The checks of chapter 6.1: right answers pass, wrong ones get their hint."""
 
+import ast
 import re
 
 import torch
@@ -7,9 +8,21 @@ from exercise_cases import shared_tests
 from torch.nn.utils.rnn import pack_padded_sequence, pack_sequence, pad_sequence
 
 
-def year_of(entry):
-    found = re.search(r"\(((?:18|19|20)\d\d)\b", entry)
-    return int(found.group(1)) if found else None
+def attributes(program):
+    return [node for node in ast.walk(ast.parse(program)) if isinstance(node, ast.Attribute) and node.attr == "data"]
+
+
+def data_lines(program):
+    found = set()
+    for node in attributes(program):
+        owner = node.value.attr if isinstance(node.value, ast.Attribute) else getattr(node.value, "id", None)
+        if owner != "utils":
+            found.add(node.lineno)
+    return sorted(found)
+
+
+def matching(pattern):
+    return lambda program: [i for i, line in enumerate(program.splitlines(), 1) if re.search(pattern, line)]
 
 
 def targets(text):
@@ -27,15 +40,27 @@ def final_states(gru, sequences):
 
 
 RIGHT = {
-    "6.1.1": [year_of],
+    "6.1.1": [data_lines, lambda program: list(dict.fromkeys(data_lines(program)))],
     "6.1.2": [targets],
     "6.1.3": [final_states, lambda gru, sequences: torch.cat([gru(s[None])[1][0] for s in sequences])],
 }
 WRONG = [
-    ("6.1.1", lambda entry: int(re.search(r"\d{4}", entry).group()), "None is due"),
-    ("6.1.1", lambda entry: re.search(r"\((\d{4})", entry).group(1), "whole number"),
-    ("6.1.1", lambda entry: year_of(entry) or 0, "None is due; found 0"),
-    ("6.1.1", lambda entry: int((re.findall(r"\((\d{4})\D", entry) or [0])[-1]) or None, "the first that fits"),
+    ("6.1.1", matching(r"\.data\b"), "a comment and a string"),
+    ("6.1.1", matching(r"^[^#']*\.data"), "begin alike"),
+    ("6.1.1", lambda program: sorted({node.lineno for node in attributes(program)}), "the modules"),
+    (
+        "6.1.1",
+        lambda program: sorted(n.lineno for n in attributes(program) if "utils" not in program),
+        "below a module",
+    ),
+    ("6.1.1", lambda program: [i - 1 for i in data_lines(program)], "[0] is not it"),
+    (
+        "6.1.1",
+        lambda program: [1] * len(attributes(program)) if "grad" in program else data_lines(program),
+        "two on one",
+    ),
+    ("6.1.1", lambda program: [i for i in data_lines(program) if "def" not in program], "inside a function"),
+    ("6.1.1", lambda program: set(data_lines(program)), "expected a list"),
     ("6.1.2", lambda text: re.findall(r"\(([^)\s]+)\)", text), "no link"),
     ("6.1.2", lambda text: sorted(targets(text)), "in order"),
     ("6.1.2", lambda text: re.findall(r"\]\(([^)\s]+)\)", text), "repeated"),

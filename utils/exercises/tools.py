@@ -7,23 +7,25 @@ from utils.exercises import Wrong, exercise, expect_callable, expect_tensor
 
 
 @exercise("6.1.1")
-def year_of(answer) -> None:
-    """The first year behind an opening bracket, or None."""
+def data_lines(answer) -> None:
+    """Lines on which an attribute ``.data`` is read, but not the module ``utils.data``."""
     expect_callable(answer, 1)
     cases = {
-        "Elman, J. L. (1990). Finding structure in time. *Cognitive Science* 14(2), 179–211.": 1990,
-        "Keras (2015–). GRU layer, argument `reset_after`.": 2015,
-        "Hochreiter, S. (1991). Untersuchungen zu dynamischen neuronalen Netzen. Read again in (2001).": 1991,
-        "Example, A. B. Report 1987, pages 1901–1950.": None,
-        "Example, A. B. (the one of 1950). A title (20190 copies).": None,
-        "Gauss, C. F. (1809). Theoria motus.": 1809,
+        "one old line": ("h = h.data\n", [1]),
+        "no old line": ("h = h.detach()\n", []),
+        "a comment and a string": ("# h.data\ntext = 'h.data'\n", []),
+        "other names that begin alike": ("h.database\nh.data_ptr()\ndata = 1\n", []),
+        "the modules": ("import torch\ntorch.utils.data.DataLoader([1])\nutils.data.names\n", []),
+        "an old line below a module": ("from torch.utils.data import DataLoader\n\nprint(loss.data[0])\n", [3]),
+        "two on one line": ("p.data.add_(p.grad.data)\n", [1]),
+        "old lines inside a function": ("def f(h):\n    c = h.c.data\n    return g(h).data, c\n", [2, 3]),
     }
-    for entry, expected in cases.items():
-        found = answer(entry)
-        if expected is None and found is not None:
-            raise Wrong(f"For {entry!r}: no year stands directly behind a bracket, so None is due; found {found!r}.")
-        if expected is not None and (type(found) is not int or found != expected):
-            raise Wrong(f"For {entry!r}: {found!r} is not it. Is it a whole number, and the first that fits?")
+    for case, (program, expected) in cases.items():
+        found = answer(program)
+        if not isinstance(found, list):
+            raise Wrong(f"A program with {case}: expected a list, found {type(found).__name__}.")
+        if found != expected:
+            raise Wrong(f"A program with {case}, {program!r}: {found} is not it.")
 
 
 @exercise("6.1.2")
