@@ -1,5 +1,6 @@
 """Docstrings and their summaries: what is taken, near-duplicates on one side, unknown words, the training task."""
 
+import gc
 import random
 
 import numpy as np
@@ -72,6 +73,17 @@ def test_harvest_of_a_package_made_up(package):
 def test_a_package_that_is_not_there():
     with pytest.raises(DataError, match="no package 'nowhere_to_be_found'"):
         harvest(["nowhere_to_be_found"])
+    assert gc.isenabled()
+
+
+@pytest.mark.parametrize("was", [True, False])
+def test_harvest_leaves_the_search_for_cycles_as_it_was(package, was):
+    (gc.enable if was else gc.disable)()
+    try:
+        assert harvest(["made_up"])
+        assert gc.isenabled() is was
+    finally:
+        gc.enable()
 
 
 def test_sentences_and_words():

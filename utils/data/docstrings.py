@@ -7,6 +7,7 @@ parsed and never run.
 
 import ast
 import contextlib
+import gc
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
@@ -50,18 +51,21 @@ def harvest(packages: Sequence[str] = PACKAGES) -> list[Docstring]:
         DataError: a package is not installed.
     """
     found: dict[str, Docstring] = {}
-    for package in packages:
-        spec = find_spec(package)
-        if spec is None or not spec.submodule_search_locations:
-            raise DataError(f"there is no package {package!r} to read docstrings from; install it, or leave it out")
-        folder = Path(spec.submodule_search_locations[0])
-        for path in sorted(folder.rglob("*.py")):
-            parts = path.relative_to(folder.parent).with_suffix("").parts
-            module = ".".join(part for part in parts if part != "__init__")
-            with contextlib.suppress(SyntaxError):  # a template, or a file for another Python
-                if not any(part.startswith("test") for part in parts[1:]):
-                    for item in _docstrings(ast.parse(path.read_bytes()), "module", module):
-                        found.setdefault(" ".join(words(item.summary)), item)
+    with contextlib.ExitStack() as after:
+        after.callback(gc.enable if gc.isenabled() else gc.disable)
+        gc.disable()  # syntax trees are millions of objects; to search them for cycles takes as long as parsing
+        for package in packages:
+            spec = find_spec(package)
+            if spec is None or not spec.submodule_search_locations:
+                raise DataError(f"there is no package {package!r} to read docstrings from; install it, or leave it out")
+            folder = Path(spec.submodule_search_locations[0])
+            for path in sorted(folder.rglob("*.py")):
+                parts = path.relative_to(folder.parent).with_suffix("").parts
+                module = ".".join(part for part in parts if part != "__init__")
+                with contextlib.suppress(SyntaxError):  # a template, or a file for another Python
+                    if not any(part.startswith("test") for part in parts[1:]):
+                        for item in _docstrings(ast.parse(path.read_bytes()), "module", module):
+                            found.setdefault(" ".join(words(item.summary)), item)
     return list(found.values())
 
 

@@ -89,14 +89,7 @@ def summary_batches(
 
 
 def summarize(
-    model: Any,
-    texts: Sequence[str],
-    vocab: Words,
-    *,
-    cut: int = CUT,
-    max_length: int = 30,
-    once: bool = True,
-    **beam: Any,
+    model: Any, texts: list[str], vocab: Words, *, cut: int = CUT, max_length: int = 30, once: bool = True, **beam: Any
 ) -> list[str]:
     """The summaries of ``texts``, in their order: greedy, or with ``width=4, length_penalty=1.0`` by a beam.
 
