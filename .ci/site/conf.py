@@ -19,6 +19,7 @@ REPOSITORY = os.environ.get("GITHUB_REPOSITORY") or re.search(r"mybinder\.org/v2
 )
 
 project = "Recurrent Neural Networks in PyTorch"
+nb_render_markdown_format = "myst"  # tables and links of 6.1, which its code makes
 html_title = project
 copyright = "MIT licence"
 extensions = ["myst_nb", "sphinx.ext.mathjax"]
