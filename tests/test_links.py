@@ -100,3 +100,21 @@ def test_the_table_of_6_1_is_complete_for_the_installed_torch(module):
     assert len(public) >= 8
     missing = [prefix + name for name in public if f"| {prefix}{name} |" not in tables]
     assert not missing, f"{AGAIN}: the table of 6.1 lacks {missing}"
+
+
+def test_the_tables_of_6_1_equal_fresh_ones(monkeypatch):
+    """They depend on the sources of the other chapters only, so the order of `make book` does not matter."""
+    cells = nbformat.read(TOOLS, as_version=4).cells
+    end = next(
+        i for i, cell in enumerate(cells) if "\n## Reading old code" in cell.source
+    )  # later cells read no chapter
+    fresh, space = [], {}
+    monkeypatch.chdir(TOOLS.parent)
+    monkeypatch.setattr("IPython.display.display", lambda shown: fresh.append(shown.data))
+    for cell in cells[:end]:
+        if cell.cell_type == "code":
+            exec(cell.source, space)
+    stored = tables_of(cells[:end])
+    assert len(fresh) == len(stored) >= 7
+    stale = [new.splitlines()[0] for new, old in zip(fresh, stored, strict=True) if new != old]
+    assert not stale, f"{AGAIN}: a chapter, the manifest or `utils` has changed since, and with it the tables {stale}"
