@@ -43,7 +43,11 @@ WRONG = [
     ("7.1.2", lambda accuracy, k, V: k * accuracy, "what does a guess add"),
     ("7.1.2", lambda accuracy, k, V: (accuracy * V - 1) / (V - 1), "Right everything"),
     ("7.1.3", by_zip, "one that stops early"),
-    ("7.1.3", lambda a, b: next((i for i in range(len(b)) if a[i : i + 1] != b[i : i + 1]), None), "wrong first action"),
+    (
+        "7.1.3",
+        lambda a, b: next((i for i in range(len(b)) if a[i : i + 1] != b[i : i + 1]), None),
+        "wrong first action",
+    ),
     ("7.1.3", lambda a, b: -1 if a == b else difference(a, b), "expected None"),
     ("7.1.4", lambda bias, share: math.log(share) / math.log(1 / (1 + math.exp(-bias))), "smallest whole lag"),
     ("7.1.4", lambda bias, share: lag(-bias, share), "With the bias 1"),
