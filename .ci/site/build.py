@@ -100,11 +100,8 @@ def toctree(names: list[str], caption: str = "") -> str:
 def home(all_chapters: list[Chapter]) -> str:
     """The first page: what the book is, and every chapter with its question."""
     text = (Path(__file__).parent / "home.md").read_text(encoding="utf-8")
-    navigation = (
-        toctree(["chapters/README.md", "notation.md", "glossary.md", "prerequisites.md", "exercises.md"], "The book")
-        .replace("/notation", "/chapters/notation")
-        .replace("/glossary", "/chapters/glossary")
-    )
+    about = ["chapters/README.md", "chapters/notation.md", "chapters/glossary.md", "prerequisites.md", "exercises.md"]
+    navigation = toctree(about, "The book")
     for part, group in groupby(all_chapters, key=lambda c: c.number[0]):
         members = list(group)
         text += f"\n## {part} {book.PARTS[part]}\n\n"
@@ -158,15 +155,15 @@ def prerequisites(all_chapters: list[Chapter]) -> str:
     def linked(wanted: list[str]) -> str:
         return ", ".join(f"[{n}]({known[n].name})" for n in wanted if n in known) or "–"
 
-    def way(number: str, seen: tuple[str, ...] = ()) -> set[str]:
-        before = {n for n in known[number].needs if n in known and n not in seen}
-        return before.union(*(way(n, (*seen, number)) for n in before))
+    def way(number: str) -> set[str]:
+        before = {n for n in known[number].needs if n in known}
+        return before.union(*map(way, before))
 
     rows = ["| Chapter | Builds on | The whole way | Leads to |", "|---|---|---|---|"]
     for c in all_chapters:
         after = [other.number for other in all_chapters if c.number in other.needs]
-        whole = sorted(way(c.number) - {c.number})
-        rows.append(f"| [{c.number} {c.title}]({c.name}) | {linked(c.needs)} | {linked(whole)} | {linked(after)} |")
+        columns = linked(c.needs), linked(sorted(way(c.number))), linked(after)
+        rows.append(f"| [{c.number} {c.title}]({c.name}) | {' | '.join(columns)} |")
     text = (
         "# What builds on what\n\nTo start in the middle, read **the whole way** to your chapter first, in this order."
     )
@@ -178,7 +175,7 @@ def bibliography(all_chapters: list[Chapter]) -> str:
     works: dict[tuple[str, str], list[tuple[str, Chapter]]] = {}
     for c in all_chapters:
         for entry in c.references:
-            author = re.match(r"[\w’'-]+(?: den \w+)?", entry).group()
+            author = re.search(r"\w[\w’'-]*(?: den \w+)?", entry).group()
             title = re.search(r"\d{4}[–\d]*\)[.,:]? (.{1,40})", entry)
             key = (author.lower(), re.sub(r"\W", "", title.group(1) if title else entry).lower()[:24])
             works.setdefault(key, []).append((entry, c))
