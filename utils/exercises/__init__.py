@@ -33,6 +33,7 @@ PARTS = {  # what the numbers of the exercises begin with, and the module that c
     "5.7": "applications.speech",
     "6": "tools",
     "7.1": "outlook.limits",
+    "7.2": "outlook.modern",
     "8": "faq",
 }
 _CHECKS: dict[str, Callable] = {}
