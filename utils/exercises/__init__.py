@@ -27,6 +27,7 @@ PARTS = {  # what the numbers of the exercises begin with, and the module that c
     "4.5": "practice.speed",
     "5.1": "applications.generation",
     "5.2": "applications.summarization",
+    "5.3": "applications.translation",
     "5.4": "applications.stocks",
     "5.5": "applications.weather",
     "5.6": "applications.load",
