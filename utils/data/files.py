@@ -106,8 +106,7 @@ def sha256(path: Path) -> str:
 def folder_sha256(folder: Path, pattern: str) -> str:
     """Digest of a folder: the lines ``SHA256␠␠NAME`` of its files, sorted by name, hashed again."""
     files = sorted(folder.glob(pattern), key=lambda p: p.name.encode())
-    listing = "".join(f"{sha256(p)}  {p.name}\n" for p in files)
-    return hashlib.sha256(listing.encode()).hexdigest()
+    return hashlib.sha256("".join(f"{sha256(p)}  {p.name}\n" for p in files).encode()).hexdigest()
 
 
 def _digest(path: Path, algorithm: str) -> str:

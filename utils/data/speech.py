@@ -40,8 +40,7 @@ class Clip:
 
 def labels(clips: Sequence[Clip]) -> Tensor:
     """Targets (N, S) of clips: digit d is label d + 1, and 0, the blank, stands behind the end of the shorter ones."""
-    rows = [torch.tensor([int(digit) + 1 for digit in clip.digits]) for clip in clips]
-    return pad(rows)[0]
+    return pad([torch.tensor([int(digit) + 1 for digit in clip.digits]) for clip in clips])[0]
 
 
 def spoken(found: Sequence[int]) -> str:

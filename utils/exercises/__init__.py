@@ -32,6 +32,7 @@ PARTS = {  # what the numbers of the exercises begin with, and the module that c
     "5.5": "applications.weather",
     "5.6": "applications.load",
     "5.7": "applications.speech",
+    "5.8": "applications.captions",
     "6": "tools",
     "7.1": "outlook.limits",
     "7.2": "outlook.modern",

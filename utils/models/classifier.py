@@ -25,8 +25,7 @@ class RNNModel(nn.Module):
         """Scores (batch, output_size) of sequences (batch, time, input_size)."""
         h0 = torch.zeros(1, x.size(0), self.hidden_size)  # (1, batch, hidden)
         out, hn = self.rnn(x, h0)  # (batch, time, hidden), (1, batch, hidden)
-        out = self.fc(out[:, -1, :])  # (batch, output)
-        return out
+        return self.fc(out[:, -1, :])  # (batch, output)
 
 
 def recurrent_layer(cell: str, input_size: int, hidden_size: int, **kwargs) -> nn.RNNBase:
