@@ -20,6 +20,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from utils import cells, models
 from utils.data.batches import mask, pad, padded_batches
+from utils.models.captioner import Captioner, GridEncoder
 from utils.models.classifier import RNNModel, SequenceClassifier
 from utils.models.ctc import AcousticModel
 from utils.models.forecaster import EncoderDecoderForecaster, QuantileForecaster
@@ -164,6 +165,8 @@ EXEMPT = {
     QuantileForecaster: "takes no lengths: all its windows of the past are equally long, by construction",
     EncoderDecoderForecaster: "the same, and what is known beforehand is as long as the horizon",
     LanguageModel: "takes no lengths: it reads left to right, so what it says comes before any padding behind a text",
+    Captioner: "takes no lengths: like the language model, it says the same before any padding behind a caption",
+    GridEncoder: "reads images of one size, no sequences",
 }
 CASES = [pytest.param(case, id=f"{kind.__name__}: {case.name}") for kind, cases in LAWFUL.items() for case in cases]
 each_case = pytest.mark.parametrize("case", CASES)
@@ -350,6 +353,21 @@ def test_the_language_model_has_no_lengths_and_says_the_same_before_any_padding(
             expected, own_last = model(t.unsqueeze(0))
             torch.testing.assert_close(together[i, : len(t)], expected[0], rtol=0, atol=1e-10)
             assert (last[0][i] - own_last[0][0]).abs().max() > 1e-6  # behind padding the state is another one
+
+
+@pytest.mark.parametrize("attention", [False, True])
+def test_the_captioner_has_no_lengths_and_says_the_same_before_any_padding(attention):
+    torch.manual_seed(0)
+    model = Captioner(nn.Identity(), 9, size=4, hidden=8, attention=attention).double().eval()
+    assert list(inspect.signature(model.forward).parameters) == ["images", "y_in"]
+    assert list(inspect.signature(GridEncoder().forward).parameters) == ["input"]
+    images = torch.randn(len(TOKENS), 4, 2, 3).double()
+    for garbage in GARBAGE["tokens"]:
+        y_in, _ = batch_of(TOKENS, garbage, 2)
+        together = model(images, y_in)
+        for i, t in enumerate(TOKENS):
+            expected = model(images[i : i + 1], t.unsqueeze(0))
+            torch.testing.assert_close(together[i, : len(t)], expected[0], rtol=0, atol=1e-10)
 
 
 # ---------------------------------------------------------------- losses
