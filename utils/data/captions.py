@@ -13,12 +13,11 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-from utils.data.batches import BucketSampler, pad, torch_shuffled
+from utils.data.batches import BucketSampler, torch_shuffled
 from utils.data.files import DataError
-from utils.data.translation import END, PAD, START, Words, read_pairs
+from utils.data.translation import END, START, Words, one_step_apart, read_pairs
 from utils.decoding import beam_search
 
 BOX, CELL, GRID, SIZE = 8, 10, 4, 40  # pixels of a digit; pixels of a cell, in which it lies; cells, pixels in a row
@@ -175,8 +174,7 @@ def caption_batches(
 
     def collate(rows: list[int]) -> tuple[Tensor, Tensor, Tensor]:
         x, y = zip(*(pairs[i] for i in rows), strict=True)
-        y_in, y_out = ([F.pad(t, side, value=v) for t in y] for side, v in (((1, 0), START), ((0, 1), END)))
-        return inputs[list(x)], pad(y_in, PAD)[0], pad(y_out, PAD)[0]
+        return inputs[list(x)], *one_step_apart(y)
 
     sampler = BucketSampler([len(y) for _, y in pairs], batch_size, shuffled=torch_shuffled)
     return DataLoader(range(len(pairs)), batch_sampler=sampler, collate_fn=collate)

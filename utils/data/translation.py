@@ -189,15 +189,19 @@ class _Texts(Sequence[Tensor]):
         return self.numbers[self.starts[i] : self.starts[i + 1]]
 
 
+def one_step_apart(texts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """y_in, which begins with ``<start>``, and y_out, which ends with ``<end>``, (B, T) each, then ``<pad>``."""
+    y_in, y_out = [F.pad(t, (1, 0), value=START) for t in texts], [F.pad(t, (0, 1), value=END) for t in texts]
+    return pad(y_in, PAD)[0], pad(y_out, PAD)[0]
+
+
 def encoded_batches(
     x: Sequence[Tensor], y: Sequence[Tensor], batch_size: int, lengths: Sequence[int], shuffle: bool, pool: int
 ) -> DataLoader:
     """:func:`pair_batches` of texts that are numbers already, in buckets of similar ``lengths``."""
 
     def collate(rows: list[int]) -> tuple[Tensor, ...]:
-        y_in = [F.pad(y[i], (1, 0), value=START) for i in rows]
-        y_out = [F.pad(y[i], (0, 1), value=END) for i in rows]
-        return *pad([x[i] for i in rows], PAD), pad(y_in, PAD)[0], pad(y_out, PAD)[0]
+        return *pad([x[i] for i in rows], PAD), *one_step_apart([y[i] for i in rows])
 
     sampler = BucketSampler(lengths, batch_size, pool=pool, shuffled=torch_shuffled if shuffle else None)
     return DataLoader(range(len(x)), batch_sampler=sampler, collate_fn=collate)

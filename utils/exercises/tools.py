@@ -6,6 +6,16 @@ from torch import nn
 from utils.exercises import Wrong, exercise, expect_callable, expect_tensor
 
 
+def _expect_lists(answer, what: str, cases: dict[str, tuple[str, list]]) -> None:
+    """``cases``: what is special about a ``what`` (a program, a text), the thing itself, and the list that is right."""
+    for case, (given, expected) in cases.items():
+        found = answer(given)
+        if not isinstance(found, list):
+            raise Wrong(f"A {what} with {case}: expected a list, found {type(found).__name__}.")
+        if found != expected:
+            raise Wrong(f"A {what} with {case}, {given!r}: {found} is not it.")
+
+
 @exercise("6.1.1")
 def data_lines(answer) -> None:
     """Lines on which an attribute ``.data`` is read, but not the module ``utils.data``."""
@@ -20,12 +30,7 @@ def data_lines(answer) -> None:
         "two on one line": ("p.data.add_(p.grad.data)\n", [1]),
         "old lines inside a function": ("def f(h):\n    c = h.c.data\n    return g(h).data, c\n", [2, 3]),
     }
-    for case, (program, expected) in cases.items():
-        found = answer(program)
-        if not isinstance(found, list):
-            raise Wrong(f"A program with {case}: expected a list, found {type(found).__name__}.")
-        if found != expected:
-            raise Wrong(f"A program with {case}, {program!r}: {found} is not it.")
+    _expect_lists(answer, "program", cases)
 
 
 @exercise("6.1.2")
@@ -40,12 +45,7 @@ def targets(answer) -> None:
         "one inside the page": ("[top](#top) and [other](x.md#top)", ["x.md#top"]),
         "several lines": ("[one](1)\n\n[two](2)\n", ["1", "2"]),
     }
-    for case, (text, expected) in cases.items():
-        found = answer(text)
-        if not isinstance(found, list):
-            raise Wrong(f"A text with {case}: expected a list, found {type(found).__name__}.")
-        if found != expected:
-            raise Wrong(f"A text with {case}, {text!r}: {found} is not it.")
+    _expect_lists(answer, "text", cases)
 
 
 @exercise("6.1.3")

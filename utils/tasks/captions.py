@@ -20,20 +20,21 @@ def _captions(parts: dict[str, tuple[Tensor, list]], channels: int, epochs: int,
         parts: of each part the images (N, channels, H, W), and the valid captions of each.
     """
     from utils.data import captions as data
+    from utils.data.translation import PAD
     from utils.models.captioner import Captioner, GridEncoder
 
-    words = data.Words(caption for said in parts["train"][1] for caption in said)
+    said = [caption for captions in parts["train"][1] for caption in captions]
+    words = data.Words(said)
     batches = {name: data.caption_batches(*part, words, 64) for name, part in parts.items()}
 
     def loss_fn(model: nn.Module, batch: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         x, y_in, y_out = (part.to(device) for part in batch)
-        loss = F.cross_entropy(model(x, y_in).flatten(0, 1), y_out.flatten(), ignore_index=data.PAD, reduction="sum")
-        return loss, (y_out != data.PAD).sum()
+        loss = F.cross_entropy(model(x, y_in).flatten(0, 1), y_out.flatten(), ignore_index=PAD, reduction="sum")
+        return loss, (y_out != PAD).sum()
 
     def measure(name: str, model: nn.Module) -> Metrics:
         return data.caption_scores(data.describe(model, parts[name][0], words, width=3), parts[name][1])
 
-    said = [caption for captions in parts["train"][1] for caption in captions]
     usual = [Counter(said).most_common(1)[0][0]] * len(parts["test"][1])
     return Job(
         model=Captioner(GridEncoder(channels), len(words)),
