@@ -13,7 +13,16 @@ import torch
 from torch import nn
 
 from utils import exercises
-from utils.exercises import Wrong, check, exercise, expect_callable, expect_number, expect_tensor, numbers
+from utils.exercises import (
+    Wrong,
+    check,
+    exercise,
+    expect_callable,
+    expect_number,
+    expect_tensor,
+    matches,
+    numbers,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -198,6 +207,13 @@ def test_tensors_that_are_right_pass(found, expected):
 
 
 @pytest.mark.parametrize(
+    ("found", "same"), [(DUE.double(), True), (DUE.long(), False), (DUE + 0j, False), (DUE.tolist(), False)]
+)
+def test_a_known_mistake_is_recognised_in_any_dtype(found, same):
+    assert matches(found, DUE) is same
+
+
+@pytest.mark.parametrize(
     ("found", "wrong", "index", "have"),
     [
         (changed({(1, 2): 7.0}), 1, (1, 2), "7"),
@@ -246,6 +262,7 @@ def test_whole_numbers_truth_values_and_infinities_are_compared(found, expected)
         (DUE[:1], r"expected shape \(2, 3\), found \(1, 3\)"),
         (DUE[None], r"found \(1, 2, 3\)"),
         (torch.tensor(1.0), r"found \(\)"),
+        (DUE + 1j, "expected real numbers"),
     ],
 )
 def test_something_else_than_the_tensor_is_told(found, message):

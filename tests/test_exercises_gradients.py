@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -134,6 +135,7 @@ WRONG = [  # number, answer, words its hint must hold
     ("3.3.5", lambda W, r: W * r / torch.linalg.eigvals(W).real.max(), "modulus"),
     ("3.3.5", lambda W, r: W * r / W.norm(), "Frobenius"),
     ("3.3.5", lambda W, r: W / torch.linalg.eigvals(W).abs().max(), "index"),
+    ("3.3.5", lambda W, r: W * r / torch.linalg.eigvals(W)[0], "real numbers"),
     ("3.3.6", lambda rnn, s: None, "two bias vectors"),
     ("3.3.6", then(lambda rnn: rnn.bias_hh_l0.fill_(0.1)), "bias_hh_l0 is not zero"),
     ("3.3.6", then(lambda rnn: rnn.weight_hh_l0.fill_(1.0)), "beside its diagonal"),
@@ -141,6 +143,7 @@ WRONG = [  # number, answer, words its hint must hold
     ("3.3.6", then(lambda rnn: rnn.weight_hh_l0.mul_(2)), "index"),
     ("3.3.6", then(lambda rnn: rnn.weight_ih_l0.zero_()), "input weights"),
     ("3.3.6", then(lambda rnn: rnn.weight_hh_l0.requires_grad_(False)), "trainable"),
+    ("3.3.6", then(lambda rnn: rnn.bias_ih_l0.fill_(NAN)), "bias_ih_l0 is not zero"),
     ("3.3.6", lambda rnn, s: setattr(rnn, "weight_hh_l0", torch.eye(rnn.hidden_size)), "raised TypeError"),
     ("3.3.7", lambda k: 0.5 ** (1 / k), "gate itself"),
     ("3.3.7", lambda k: -forget_bias(k), "turned round"),
@@ -165,6 +168,8 @@ def test_right_answer_passes(number, capsys):
 def test_other_ways_to_the_right_answer_pass():
     assert check("3.3.1", counted_lag)
     assert check("3.3.2", lambda W, f: torch.tensor(surely_vanishes(W, f)))
+    assert check("3.3.2", lambda W, f: np.float64(surely_vanishes(W, f)) > 0)
+    assert check("3.3.3", lambda *a: relu_jacobian(*a).float())
     assert check("3.3.4", lambda gradients, c: tuple(clip(gradients, c)))
     assert check("3.3.7", lambda k: torch.logit(torch.tensor(0.5, dtype=torch.float64) ** (1 / k)))
 

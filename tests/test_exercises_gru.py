@@ -136,6 +136,7 @@ WRONG = [  # number, answer, words its hint must hold
     ("3.5.6", lambda d, n: closest(d, n, biases=0), "Both biases count"),
     ("3.5.6", lambda d, n: math.sqrt(0.75) * n, "whole number"),
     ("3.5.6", lambda d, n: math.nan, "is not it"),
+    ("3.5.6", lambda d, n: math.inf, "whole number"),
     ("3.5.7", latch(hidden=2), "nn.GRU(2, 1)"),
     ("3.5.7", nn.LSTM(2, 1), "found LSTM"),
     ("3.5.7", latch(size=-40.0), "taken up at once"),

@@ -81,6 +81,7 @@ WRONG = [  # number, answer, words its hint must hold
     ("3.6.4", lambda f, gap: last_count(f, gap) if gap <= 1 else 7, "even the first letter"),
     ("3.6.4", lambda f, gap: last_count(min(f, 0.999), gap), "without a leak"),
     ("3.6.4", lambda f, gap: math.inf if f == 1 else last_count(f, gap), "leak or no leak"),
+    ("3.6.5", torch.nn.LSTM(2, 1), "the function that changes a module"),
     ("3.6.5", lambda lstm: None, "as it was"),
     ("3.6.5", lambda lstm: make_counter(lstm, letters=(-1.0, 1.0)), "other way round"),
     ("3.6.5", lambda lstm: make_counter(lstm, g=float("nan")), "finite"),

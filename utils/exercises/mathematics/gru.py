@@ -166,7 +166,7 @@ def check_lstm_size(answer) -> None:
         found, case = answer(d, n), f"d = {d}, n = {n}"
         expect_number(found, 0.0, case, tolerance=math.inf)  # any number will do so far
         m = float(found)
-        if m != int(m) or m < 1:
+        if m % 1 != 0 or m < 1:
             raise Wrong(f"{case}: a number of units is a whole number of at least 1, not {m:g}.")
         gaps = [abs(4 * (k * d + k * k + 2 * k) - target) for k in range(1, n + 1)]
         gap = abs(4 * (m * d + m * m + 2 * m) - target)

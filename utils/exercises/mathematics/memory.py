@@ -131,6 +131,8 @@ def check_last_count(answer) -> None:
 @exercise("3.6.5")
 def check_make_counter(answer) -> None:
     """An LSTM of one unit that counts a up and b down in its cell state."""
+    if isinstance(answer, nn.Module):
+        raise Wrong("Give the function that changes a module, not the module.")
     expect_callable(answer, 1)
     lstm = nn.LSTM(2, 1, dtype=torch.float64)
     with torch.no_grad():
