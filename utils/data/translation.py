@@ -163,13 +163,15 @@ Coder = Subwords | Words
 def pair_batches(
     pairs: Pairs, source: Coder, target: Coder, batch_size: int, shuffle: bool = True, pool: int = 1000
 ) -> DataLoader:
-    """Batches of similar source lengths: x (B, S), lengths (B,), y_in and y_out (B, T), one step apart.
+    """Batches of nearly equal source lengths, and of similar target lengths among those.
 
-    ``y_in`` begins with ``<start>``, ``y_out`` ends with ``<end>``; behind the end stands ``<pad>``, which a loss
-    leaves out by ``ignore_index=PAD``. With ``shuffle`` every epoch has another order, from the global random numbers.
+    Yields x (B, S), lengths (B,), y_in and y_out (B, T), one step apart: ``y_in`` begins with ``<start>``, ``y_out``
+    ends with ``<end>``; behind the end stands ``<pad>``, which a loss leaves out by ``ignore_index=PAD``. With
+    ``shuffle`` every epoch has another order, from the global random numbers.
     """
     x, y = _Texts(source.encode(s) for s, _ in pairs), _Texts(target.encode(t) for _, t in pairs)
-    return encoded_batches(x, y, batch_size, x.lengths, shuffle, pool)
+    lengths = [1000 * s + t for s, t in zip(x.lengths, y.lengths, strict=True)]
+    return encoded_batches(x, y, batch_size, lengths, shuffle, pool)
 
 
 class _Texts(Sequence[Tensor]):
