@@ -135,10 +135,10 @@ def test_unknown_words_have_the_numbers_of_their_source(vocab):
 def test_batches(vocab):
     (x, lengths, y_in, y_out), *rest = summary_batches(PAIRS, vocab, 3, shuffle=False)
     assert not rest
-    assert lengths.tolist() == [4, 2, 3]  # the longest summary first
-    assert x.tolist() == [[7, 4, 8, 7], [7, 4, PAD, PAD], [4, 4, 7, PAD]]
-    assert y_in.tolist()[1] == [START, 5, UNKNOWN, 7, PAD]
-    assert y_out.tolist()[1] == [5, UNKNOWN, 7, END, PAD]
+    assert lengths.tolist() == [4, 3, 2]  # the longest text first
+    assert x.tolist() == [[7, 4, 8, 7], [4, 4, 7, PAD], [7, 4, PAD, PAD]]
+    assert y_in.tolist()[2] == [START, 5, UNKNOWN, 7, PAD]
+    assert y_out.tolist()[2] == [5, UNKNOWN, 7, END, PAD]
     assert next(iter(summary_batches(PAIRS, vocab, 3, cut=2)))[0].shape == (3, 2)
     with pytest.raises(ValueError, match="none empty"):
         next(iter(summary_batches([(" ", "x")], vocab, 1)))

@@ -77,15 +77,15 @@ def hinted(pairs: Sequence[Pair], known: Sequence[Pair], family: Sequence[int] |
 def summary_batches(
     pairs: Sequence[Pair], vocab: Words, batch_size: int, *, shuffle: bool = True, cut: int = CUT
 ) -> DataLoader:
-    """Batches of summaries of similar lengths: x (B, S), lengths (B,), y_in and y_out (B, T), one step apart.
+    """Batches of texts of nearly equal lengths, and of similar summaries among those.
 
+    Yields x (B, S), lengths (B,), y_in and y_out (B, T), one step apart.
     Words outside the vocabulary keep their numbers in all three. Order and padding are those of ``pair_batches``.
     """
     sources = [words(text)[:cut] for text, _ in pairs]
     x = [vocab.encode(s, s) for s in sources]
     y = [vocab.encode(words(summary), s) for s, (_, summary) in zip(sources, pairs, strict=True)]
-    lengths = [100 * len(t) + len(s) for s, t in zip(x, y, strict=True)]
-    return encoded_batches(x, y, batch_size, lengths, shuffle, pool=100)
+    return encoded_batches(x, y, batch_size, shuffle, pool=100)
 
 
 def summarize(

@@ -170,8 +170,7 @@ def pair_batches(
     ``shuffle`` every epoch has another order, from the global random numbers.
     """
     x, y = _Texts(source.encode(s) for s, _ in pairs), _Texts(target.encode(t) for _, t in pairs)
-    lengths = [1000 * s + t for s, t in zip(x.lengths, y.lengths, strict=True)]
-    return encoded_batches(x, y, batch_size, lengths, shuffle, pool)
+    return encoded_batches(x, y, batch_size, shuffle, pool)
 
 
 class _Texts(Sequence[Tensor]):
@@ -197,10 +196,9 @@ def one_step_apart(texts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     return pad(y_in, PAD)[0], pad(y_out, PAD)[0]
 
 
-def encoded_batches(
-    x: Sequence[Tensor], y: Sequence[Tensor], batch_size: int, lengths: Sequence[int], shuffle: bool, pool: int
-) -> DataLoader:
-    """:func:`pair_batches` of texts that are numbers already, in buckets of similar ``lengths``."""
+def encoded_batches(x: Sequence[Tensor], y: Sequence[Tensor], batch_size: int, shuffle: bool, pool: int) -> DataLoader:
+    """:func:`pair_batches` of texts that are numbers already."""
+    lengths = [1000 * len(s) + len(t) for s, t in zip(x, y, strict=True)]  # equal sources need no packing
 
     def collate(rows: list[int]) -> tuple[Tensor, ...]:
         return *pad([x[i] for i in rows], PAD), *one_step_apart([y[i] for i in rows])
