@@ -3,6 +3,8 @@
 import math
 import re
 
+import numpy as np
+import torch
 from exercise_cases import shared_tests
 
 
@@ -34,7 +36,16 @@ def by_zip(written, wanted):
     return next((i for i, (a, b) in enumerate(zip(written.split(), wanted.split())) if a != b), None)  # noqa: B905
 
 
-RIGHT = {"7.1.1": [known], "7.1.2": [held], "7.1.3": [difference], "7.1.4": [lag]}
+def lag_in_float32(bias, share):
+    return torch.ceil(torch.tensor(share).log() / torch.tensor(bias).sigmoid().log())
+
+
+RIGHT = {
+    "7.1.1": [known, lambda command, parts: np.all([p in parts for p in phrases(command)])],
+    "7.1.2": [held],
+    "7.1.3": [difference],
+    "7.1.4": [lag, lag_in_float32],
+}
 WRONG = [
     ("7.1.1", lambda command, parts: command in parts, "walk twice and turn left"),
     ("7.1.1", lambda command, parts: any(p in parts for p in phrases(command)), "walk and walk thrice"),
@@ -50,6 +61,7 @@ WRONG = [
     ),
     ("7.1.3", lambda a, b: -1 if a == b else difference(a, b), "expected None"),
     ("7.1.4", lambda bias, share: math.log(share) / math.log(1 / (1 + math.exp(-bias))), "smallest whole lag"),
+    ("7.1.4", lambda bias, share: lag(bias, share) - 1, "smallest whole lag"),
     ("7.1.4", lambda bias, share: lag(-bias, share), "With the bias 1"),
 ]
 

@@ -5,24 +5,20 @@ that a program of one page carries out all its 20,910 commands; the question is 
 """
 
 import random
-from collections.abc import Iterator
 
 VERBS, DIRECTIONS = ("walk", "run", "jump", "look"), ("left", "right")
 REPEAT = {"twice": 2, "thrice": 3}
 SHARE = {"jump": 0.1, "turn left": 0.1}  # how much of its training set the lone command fills, by repetition
 SPLITS = ("simple", "length", *SHARE)
-
-
-def _phrases() -> Iterator[str]:
-    """V of the grammar: "walk", "walk left", "turn left", "walk opposite left", "turn around right", …"""
-    yield from VERBS
-    for manner in ("", "opposite ", "around "):
-        yield from (f"{verb} {manner}{side}" for verb in (*VERBS, "turn") for side in DIRECTIONS)
+TURNS = {
+    f"{verb} {how}{side}" for verb in (*VERBS, "turn") for how in ("", "opposite ", "around ") for side in DIRECTIONS
+}
+PHRASES = TURNS.union(VERBS)  # V of the grammar: "walk", "walk left", "turn left", "walk opposite left", …
 
 
 def commands() -> list[str]:
     """All commands, sorted: a phrase, maybe repeated, and maybe a second one joined by "and" or "after"."""
-    single = [f"{v}{times}" for v in _phrases() for times in ("", " twice", " thrice")]
+    single = [f"{v}{times}" for v in PHRASES for times in ("", " twice", " thrice")]
     return sorted(single + [f"{one} {joint} {two}" for one in single for joint in ("and", "after") for two in single])
 
 
@@ -38,7 +34,7 @@ def actions(command: str) -> str:
             return f"{one} {two}" if joint == " and " else f"{two} {one}"
     words = command.split()
     times = REPEAT[words.pop()] if words and words[-1] in REPEAT else 1
-    if " ".join(words) not in set(_phrases()):
+    if " ".join(words) not in PHRASES:
         raise ValueError(f"SCAN has no command {command!r}; try 'jump around left twice and walk'")
     act = [] if words[0] == "turn" else [f"I_{words[0].upper()}"]
     if len(words) > 1:

@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from utils.exercises import Wrong, exercise, expect_callable, expect_number
 
 
@@ -21,9 +23,9 @@ def parts_known(answer) -> None:
     }
     for command, expected in cases.items():
         found = answer(command, set(known))
-        if not isinstance(found, bool):
+        if not isinstance(found, bool | np.bool_):
             raise Wrong(f"For {command!r}: expected True or False, found {type(found).__name__}.")
-        if found is not expected:
+        if bool(found) is not expected:
             raise Wrong(f"For {command!r} with the known phrases {sorted(known)}: {found} is not it.")
 
 
@@ -68,4 +70,4 @@ def reach(answer) -> None:
             exact = math.log(share) / math.log(f)
             expected = math.ceil(exact - 1e-9)
             case = f"With the bias {bias:g} and the share {share:g} (the smallest whole lag, f = σ(bias))"
-            expect_number(answer(bias, share), expected, case, tolerance=1e-9)
+            expect_number(answer(bias, share), expected, case, tolerance=1e-3)  # in float32 a long one is out by a few
