@@ -80,6 +80,12 @@ def attend_late(scores, h, lengths):
     return ((scores.softmax(dim=1) * mask(lengths, scores.size(1)))[..., None] * h).sum(dim=1)
 
 
+def attend_over(scores, h, lengths, fill=-math.inf, dim=1):
+    real = mask(lengths, scores.size(1))
+    w = scores.masked_fill(~real, fill).softmax(dim=dim)
+    return (w[..., None] * h.masked_fill(~real[..., None], 0)).sum(dim=1)
+
+
 def attend_overflowing(scores, h, lengths):
     real = mask(lengths, scores.size(1))
     e = scores.masked_fill(~real, -math.inf).exp()
@@ -138,8 +144,8 @@ def by_steps_without_padding_counted(lengths, most):
 
 
 RIGHT = {
-    "4.2.1": [share, lambda lengths, B: torch.tensor(share(lengths, B), dtype=torch.float64)],
-    "4.2.2": [reverse, reverse_by_index],
+    "4.2.1": [share, lambda lengths, B: torch.tensor(share(lengths, B))],  # float32 is close enough
+    "4.2.2": [reverse, reverse_by_index, lambda x, lengths: reverse(x, lengths).float()],
     "4.2.3": [pack, pack_as_tensor, lambda sequences: list(pack(sequences))],
     "4.2.4": [attend, attend_one_by_one],
     "4.2.5": [perplexity, perplexity_tensor],
@@ -169,6 +175,8 @@ WRONG = [
     ("4.2.4", lambda scores, h, n: (scores.softmax(dim=1)[..., None] * h).sum(dim=1), "takes part"),
     ("4.2.4", attend_late, "after the softmax"),
     ("4.2.4", attend_touching, "NaN is NaN"),
+    ("4.2.4", lambda scores, h, n: attend_over(scores, h, n, fill=0.0), "a score of 0"),
+    ("4.2.4", lambda scores, h, n: attend_over(scores, h, n, dim=0), "which axis"),
     ("4.2.4", attend_overflowing, "overflow"),
     ("4.2.4", lambda scores, h, n: 2 * attend(scores, h, n), "values are not"),
     ("4.2.5", lambda b: math.log(perplexity(b)), "mean loss"),

@@ -104,7 +104,7 @@ def both_ways(module):
 RIGHT = {
     "4.1.1": [shapes, lambda *given: [list(shape) for shape in shapes(*given)]],
     "4.1.2": [final_state, final_by_view],
-    "4.1.3": [last, last_by_gather, last_by_loop],
+    "4.1.3": [last, last_by_gather, last_by_loop, lambda out, lengths: last(out, lengths).float()],
     "4.1.4": [largest, largest_by_loop, variant(largest, fill=-1e9)],
     "4.1.5": [split, lambda module: list(split(module))],
 }
@@ -133,6 +133,7 @@ WRONG = [
     ("4.1.4", largest_by_product, "NaN"),
     ("4.1.5", variant(split, swap=True), "exchanged"),
     ("4.1.5", variant(split, weights=("weight",)), "values are not"),
+    ("4.1.5", lambda module: [split(module)[0]] * 2, "the backward module"),
     ("4.1.5", variant(split, dtype=torch.float32), "dtype"),
     ("4.1.5", both_ways, "one way"),
     ("4.1.5", lambda module: split(module)[0], "two modules"),

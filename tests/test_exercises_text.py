@@ -48,6 +48,10 @@ def numbers_by_index(tokens, stoi, unknown):
         return numbers(tokens, stoi, unknown)
 
 
+def numbers_with_or(tokens, stoi, unknown):
+    return torch.tensor([stoi.get(t) or unknown for t in tokens], dtype=torch.long)  # 0 is a number, too
+
+
 def cells(lengths, batches):
     return [len(batch) * max(lengths[i] for i in batch) for batch in batches]
 
@@ -94,6 +98,11 @@ def longest_first(word, vocabulary, stop=False, unknown=("<unk>",), ends=lambda 
     return pieces
 
 
+def one_for_all_unknown(word, vocabulary):
+    pieces = longest_first(word, vocabulary)
+    return [p for p, before in zip(pieces, [None, *pieces], strict=False) if not p == before == "<unk>"]
+
+
 def longest_recursive(word, vocabulary):
     if not word:
         return []
@@ -119,17 +128,20 @@ WRONG = [
     ("4.3.1", lambda counts, m: order(counts, m)[:2], "your list has 2"),
     ("4.3.1", lambda counts, m: ["<unk>", *order(counts, m)], "'<unk>' should not be there"),
     ("4.3.1", lambda counts, m: [(t, counts[t]) for t in order(counts, m)], "pairs"),
+    ("4.3.1", lambda counts, m: [[t] for t in order(counts, m)], "only the tokens"),
     ("4.3.1", lambda counts, m: set(order(counts, m)), "found set"),
     ("4.3.1", order_that_deletes, "changed the Counter"),
     ("4.3.2", numbers_by_index, "went into the dictionary"),
     ("4.3.2", lambda tokens, stoi, unknown: [stoi.get(t, unknown) for t in tokens], "found list"),
     ("4.3.2", lambda tokens, stoi, unknown: torch.tensor([stoi.get(t, unknown) for t in tokens]), "torch.long"),
     ("4.3.2", lambda tokens, stoi, unknown: numbers(tokens, stoi, 0), "values are not"),
+    ("4.3.2", numbers_with_or, "values are not"),
     ("4.3.2", lambda tokens, stoi, unknown: numbers([t for t in tokens if t in stoi], stoi, unknown), "shape"),
     ("4.3.3", share_mean, "mean of the shares"),
     ("4.3.3", lambda n, b: 1 / (1 - share(n, b)) - 1, "per token"),
     ("4.3.3", lambda n, b: 1 - sum(n) / (len(n) * max(n)), "its own longest"),
-    ("4.3.3", lambda n, b: 1 - share(n, b), "what is no padding"),
+    ("4.3.3", lambda n, b: 1 - share_tensor(n, b), "what is no padding"),
+    ("4.3.3", lambda n, b: 100 * share(n, b), "per cent"),
     ("4.3.3", lambda n, b: 0.123, "is not it"),
     ("4.3.4", rows, "one dimension"),
     ("4.3.4", lambda b: torch.cat([x for x, _ in b], dim=1).flatten(), "last token of each row"),
@@ -139,10 +151,13 @@ WRONG = [
     ("4.3.4", lambda b: stream(b) + 1, "values are not"),
     ("4.3.5", lambda w, v: longest_first(w, v, ends=lambda i, n: range(i + 1, n + 1)), "longer piece"),
     ("4.3.5", lambda w, v: longest_first(w, v, stop=True), "stop at the first"),
-    ("4.3.5", lambda w, v: longest_first(w, v, unknown=()), "leaves no trace"),
+    ("4.3.5", lambda w, v: longest_first(w, v, unknown=()), "one <unk>"),
     ("4.3.5", lambda w, v: longest_first(w, v) if "<unk>" not in longest_first(w, v) else ["<unk>"], "spoil"),
     ("4.3.5", lambda w, v: [*longest_first(w, v), "zz"], "not in the vocabulary"),
-    ("4.3.5", lambda w, v: "".join(longest_first(w, v)), "found str"),
+    ("4.3.5", one_for_all_unknown, "one <unk>"),
+    ("4.3.5", lambda w, v: longest_first(w, v) or ["<unk>"], "one <unk>"),
+    ("4.3.5", lambda w, v: [[piece] for piece in longest_first(w, v)], "list of strings"),
+    ("4.3.5", lambda w, v: "".join(longest_first(w, v)), "list of strings"),
     ("4.3.5", lambda w, v: longest_first(w, v)[::-1], "is not it"),
     ("4.3.5", lambda w, v: v.add("<unk>") or longest_first(w, v), "changed the vocabulary"),
 ]

@@ -45,9 +45,9 @@ def check_padding_share(answer) -> None:
             "the sequences it has.",
         }
         for value, hint in wrong.items():
-            if abs(float(found) - value) < 1e-9 < abs(value - expected):
+            if abs(float(found) - value) < 1e-6 < abs(value - expected):
                 raise Wrong(f"{case}: {hint}")
-        expect_number(found, expected, case, tolerance=1e-9)
+        expect_number(found, expected, case)
 
 
 @exercise("4.2.2")
@@ -114,12 +114,17 @@ def check_attend(answer) -> None:
             scores, h = scores.masked_fill(~real, garbage), h.masked_fill(~real.unsqueeze(2), garbage)
             case = f"lengths {lengths}, {T} columns, padding {garbage:g}"
             found = answer(scores.clone(), h.clone(), torch.tensor(lengths))
-            bare = scores.softmax(dim=1)
-            if not real.all() and matches(found, (bare.unsqueeze(2) * h).sum(dim=1)):
-                raise Wrong(f"{case}: the padding takes part; there is no mask in your softmax.")
-            if not real.all() and matches(found, ((bare * real).unsqueeze(2) * h).sum(dim=1)):
-                raise Wrong(f"{case}: the mask comes after the softmax, so the weights left do not add up to 1.")
+            bare, zero = scores.softmax(dim=1), scores.masked_fill(~real, 0.0).softmax(dim=1)
+            for wrong, hint in [
+                (bare, "the padding takes part; there is no mask in your softmax."),
+                (bare * real, "the mask comes after the softmax, so the weights left do not add up to 1."),
+                (zero * real, "a score of 0 does not take a step out: its weight is e to the 0, which is 1."),
+            ]:
+                if not real.all() and matches(found, (wrong.unsqueeze(2) * h).sum(dim=1)):
+                    raise Wrong(f"{case}: {hint}")
             if isinstance(found, Tensor) and found.isnan().any():
+                if garbage == garbage:  # no NaN was given
+                    raise Wrong(f"{case}: your answer holds a NaN. Along which axis does your softmax run?")
                 raise Wrong(f"{case}: NaN has come through. A weight of zero does not stop it: 0 · NaN is NaN.")
             expect_tensor(found, expected, case)
     large = torch.tensor([[1000.0, 999.0, 0.0]], dtype=torch.float64)
