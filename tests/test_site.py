@@ -6,6 +6,7 @@ a few pages; with RNN_BOOK_SITE=all in the environment, at every one.
 
 import functools
 import http.server
+import itertools
 import json
 import os
 import re
@@ -37,6 +38,7 @@ PAGES = [*DERIVED, *WRITTEN, *map(page_of, NOTEBOOKS)]
 FEW = [
     "index.html",
     "exercises.html",
+    "prerequisites.html",
     "chapters/README.html",
     "chapters/notation.html",
     "chapters/3_math/3.4_lstm.html",
@@ -157,6 +159,20 @@ def test_prerequisites_stand_further_up(build):
     """A circle would make a chapter need itself."""
     for chapter in build.chapters():
         assert all(needed < chapter.number for needed in chapter.needs), f"{chapter.number} needs {chapter.needs}"
+
+
+def test_the_graph_puts_every_chapter_below_what_it_needs(build):
+    """Boxes do not overlap, arrows lead down, and what is reached through another chapter has no arrow of its own."""
+    graph = build.prerequisites(build.chapters()).partition("</svg>")[0]
+    box = r'href="\S+/([\d.]+)_\S+"><rect x="(-?\d+)" y="(\d+)" width="(\d+)" height="(\d+)"'
+    boxes = {m[1]: tuple(map(int, m.groups()[1:])) for m in re.finditer(box, graph)}
+    needs = {c.number: [n for n in c.needs if n in boxes] for c in build.chapters() if c.number in boxes}
+    assert len(boxes) >= 20
+    assert all(boxes[n][1] + boxes[n][3] < boxes[c][1] for c, found in needs.items() for n in found)
+    for (x, y, w, _), (x2, y2, *_) in itertools.combinations(boxes.values(), 2):
+        assert y != y2 or abs(x - x2) >= w
+    assert len(re.findall(r'<path d="M[^z"]+"/>', graph)) < sum(map(len, needs.values()))
+    assert min(x for x, *_ in boxes.values()) >= 0
 
 
 def test_the_bibliography_names_a_work_once(build):

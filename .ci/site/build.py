@@ -20,8 +20,9 @@ from itertools import groupby
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / ".ci"))
+sys.path[:0] = [str(ROOT / ".ci"), str(Path(__file__).parent)]
 import book  # noqa: E402
+from graph import svg  # noqa: E402
 
 MATHJAX = "sphinx-mathjax-offline"  # a package that ships MathJax: equations need no network
 NUMBER = r"[1-8]\.\d(?![\d.]*\d)"
@@ -164,9 +165,13 @@ def prerequisites(all_chapters: list[Chapter]) -> str:
         after = [other.number for other in all_chapters if c.number in other.needs]
         columns = linked(c.needs), linked(sorted(way(c.number))), linked(after)
         rows.append(f"| [{c.number} {c.title}]({c.name}) | {' | '.join(columns)} |")
-    text = (
-        "# What builds on what\n\nTo start in the middle, read **the whole way** to your chapter first, in this order."
-    )
+    needs = {c.number: [n for n in c.needs if n in known] for c in all_chapters}
+    direct = {c: [n for n in found if not any(n in way(other) for other in found)] for c, found in needs.items()}
+    addresses = {c.number: Path(c.name).with_suffix(".html").as_posix() for c in all_chapters}
+    graph = svg({c.number: c.title for c in all_chapters}, direct, addresses)
+    text = "# What builds on what\n\nAn arrow leads from a chapter to each that builds on it directly.\n\n"
+    text += f'```{{raw}} html\n<div class="graph">{graph}</div>\n```\n\n'
+    text += "To start in the middle, read **the whole way** to your chapter first, in this order."
     return text + "\n\n" + "\n".join(rows) + "\n"
 
 
