@@ -66,6 +66,12 @@ def last_input_only(model, x):
     return not torch.allclose(model(other)[:, -2], model(x)[:, -2])
 
 
+def all_but_the_last(model, x):
+    other = x.clone()
+    other[:, -1] += 1
+    return not torch.allclose(model(other)[:, :-1], model(x)[:, :-1])
+
+
 def unweighted(p, w):
     return p / w / (p / w + 1 - p)
 
@@ -74,7 +80,7 @@ RIGHT = {
     "8.1.1": [top_state, lambda h_n, layers, two: torch.cat(list(h_n[-2:] if two else h_n[-1:]), dim=1)],
     "8.1.2": [detached],
     "8.1.3": [skill],
-    "8.1.4": [by_gradient, by_change],
+    "8.1.4": [by_gradient, by_change, lambda model, x: torch.tensor(by_change(model, x))],
     "8.1.5": [unweighted],
 }
 WRONG = [
@@ -98,7 +104,8 @@ WRONG = [
     ("8.1.4", lambda model, x: True, "a GRU"),
     ("8.1.4", by_sums, "add up to 1"),
     ("8.1.4", last_input_only, "first step alone"),
-    ("8.1.4", lambda model, x: torch.tensor(True), "True or False"),
+    ("8.1.4", all_but_the_last, "sees the second"),
+    ("8.1.4", lambda model, x: 1, "True or False"),
     ("8.1.5", lambda p, w: p / w, "what does a weight do to the odds?"),
     ("8.1.5", lambda p, w: p * w / (p * w + 1 - p), "odds"),
     ("8.1.5", lambda p, w: 1 / (1 + w * (1 - p) / p.clamp(min=0.005)), "certain"),

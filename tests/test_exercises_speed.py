@@ -124,6 +124,7 @@ WRONG = [
     ("4.5.4", variant(in_pieces, whole=False), "shorter piece"),
     ("4.5.4", variant(in_pieces, graph=True), "a graph hangs on"),
     ("4.5.4", lambda *given: in_pieces(*given)[0], "the pair"),
+    ("4.5.4", lambda rnn, x, k: in_pieces(rnn, x, len(x)), "read at once"),
     ("4.5.4", lambda rnn, x, k: (in_pieces(rnn, x, k)[0], in_pieces(rnn, x, k)[1][0]), "last state"),
     ("4.5.4", lambda rnn, x, k: (in_pieces(rnn, x, k)[0], [in_pieces(rnn, x, k)[1]]), "the state should look as"),
     ("4.5.4", lambda rnn, x, k: (in_pieces(rnn, x, k)[0] + 1, in_pieces(rnn, x, k)[1]), "values are not"),

@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
 from exercise_cases import shared_tests
@@ -105,7 +106,7 @@ RIGHT = {
     "4.4.2": [locked, locked_rand],
     "4.4.3": [clipped, clipped_flat, lambda gradients, limit: tuple(clipped(gradients, limit))],
     "4.4.4": [paired, lambda d, s, rho: float(paired(d, s, rho))],
-    "4.4.5": [sound, sound_joined],
+    "4.4.5": [sound, sound_joined, lambda pieces: np.bool_(sound(pieces)), lambda pieces: torch.tensor(sound(pieces))],
 }
 WRONG = [
     ("4.4.1", lambda K: -floor(K), "minus the logarithm"),
@@ -137,12 +138,14 @@ WRONG = [
     ("4.4.4", variant(paired, free=lambda m: 2 * m - 2), "degrees of freedom"),
     ("4.4.4", variant(paired, sides=1), "two sides"),
     ("4.4.4", lambda d, s, rho: paired(d, s, rho) + 1, "Does m satisfy"),
+    ("4.4.4", lambda d, s, rho: math.inf, "whole number"),
     ("4.4.4", lambda d, s, rho: 15.7 * (1 - rho) * (s / d) ** 2, "whole number"),
     ("4.4.5", variant(sound, across=False), "pieces in another order"),
     ("4.4.5", variant(sound, inside=False), "one wrong target"),
     ("4.4.5", lambda pieces: True, "not shifted"),
     ("4.4.5", lambda pieces: False, "found fault"),
     ("4.4.5", lambda pieces: "yes", "True or False"),
+    ("4.4.5", lambda pieces: torch.tensor([True, True]), "True or False"),
     ("4.4.5", lambda pieces: sound([(y, x) for x, y in pieces]), "found fault"),
 ]
 

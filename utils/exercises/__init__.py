@@ -147,6 +147,13 @@ def expect_tensor(found: object, expected: torch.Tensor, case: str, tolerance: f
         )
 
 
+def expect_bool(found: object, case: str) -> None:
+    """True or False, in any of the forms that Python, NumPy and torch give them."""
+    one = str(getattr(found, "dtype", "")) in ("bool", "torch.bool") and len(found.reshape(-1)) == 1
+    if not (one or isinstance(found, bool)):
+        raise Wrong(f"{case}: expected True or False, found {type(found).__name__}.")
+
+
 def expect_number(found: object, expected: float, case: str, tolerance: float = 1e-6) -> None:
     """A number (or one-element tensor) within a relative tolerance of ``expected``."""
     if found is None or found is Ellipsis:

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from utils.exercises import Wrong, exercise, expect_callable, expect_number, expect_tensor
+from utils.exercises import Wrong, exercise, expect_bool, expect_callable, expect_number, expect_tensor
 
 
 @exercise("8.1.1")
@@ -100,12 +100,12 @@ def looks_ahead(answer) -> None:
         "a model that sees one step ahead": (lambda x: torch.cat([x[:, 1:], x[:, -1:]], dim=1), True),
         "a model that takes the mean of the whole sequence away": (lambda x: x - x.mean(dim=1, keepdim=True), True),
         "a model whose first step alone sees the last": (lambda x: torch.cat([x[:, -1:], x[:, 1:]], dim=1), True),
+        "a model whose first step alone sees the second": (lambda x: torch.cat([x[:, 1:2], x[:, 1:]], dim=1), True),
         "a model that sees ahead and whose outputs always add up to 1": (lambda x: x.flip(1).softmax(dim=2), True),
     }
     for case, (function, expected) in models.items():
         found = answer(_Steps(function), x.clone())
-        if not isinstance(found, bool):
-            raise Wrong(f"For {case}: expected True or False, found {type(found).__name__}.")
+        expect_bool(found, f"For {case}")
         if found != expected:
             raise Wrong(f"For {case}: your function says {found}.")
 

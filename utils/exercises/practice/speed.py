@@ -126,7 +126,11 @@ def check_in_pieces(answer) -> None:
         with torch.no_grad():
             expected, last = rnn(x)
             alone = torch.cat([rnn(piece)[0] for piece in x.split(k)])
+        read = []
+        rnn.register_forward_pre_hook(lambda _, given, read=read: read.extend(len(x) for x in given[:1]))
         result = answer(rnn, x.clone(), k)
+        if max(read, default=0) > k:
+            raise Wrong(f"{case}: {max(read)} steps were read at once; the point is to read {k} at a time.")
         if not isinstance(result, tuple | list) or len(result) != 2:
             raise Wrong(f"{case}: return the pair of outputs and last state.")
         out, state = result

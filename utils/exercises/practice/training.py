@@ -6,7 +6,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from utils.exercises import Wrong, exercise, expect_callable, expect_number, expect_tensor
+from utils.exercises import Wrong, exercise, expect_bool, expect_callable, expect_number, expect_tensor
 
 
 @exercise("4.4.1")
@@ -142,7 +142,7 @@ def check_paired_seeds(answer) -> None:
         expected, case, found = _paired(d, s, rho), f"d = {d:g}, s = {s:g}, rho = {rho:g}", answer(d, s, rho)
         expect_number(found, 0.0, case, tolerance=math.inf)  # any number will do so far
         if float(found) != expected:
-            if float(found) != int(float(found)) or float(found) < 2:
+            if not float(found).is_integer() or float(found) < 2:
                 raise Wrong(f"{case}: a number of seeds is a whole number, and at least 2; {float(found):g} is not.")
             if float(found) == _paired(d, s, 0.0):
                 raise Wrong(f"{case}: the correlation is not used.")
@@ -182,19 +182,12 @@ def check_is_sound(answer) -> None:
     for T, B, length in [(5, 3, 20), (5, 3, 18), (4, 2, 13), (8, 4, 8), (6, 3, 7)]:
         case = f"a sound stream of {-(-length // T)} piece(s), B = {B}, the last of {(length - 1) % T + 1} step(s)"
         found = answer(_stream(T, B, length, length))
-        _expect_bool(found, case)
+        expect_bool(found, case)
         if not found:
             raise Wrong(f"{case}: you found fault with it.")
     for seed in range(3):
         for what, broken in _unsound(_stream(5, 3, 23, seed)).items():
             found = answer(broken)
-            _expect_bool(found, what)
+            expect_bool(found, what)
             if found:
                 raise Wrong(f"You did not notice: {what}.")
-
-
-def _expect_bool(found: object, case: str) -> None:
-    if isinstance(found, Tensor) and found.dtype == torch.bool and found.numel() == 1:
-        return
-    if not isinstance(found, bool):
-        raise Wrong(f"{case}: expected True or False, found {type(found).__name__}.")
