@@ -135,6 +135,13 @@ def test_chapters_that_the_prose_names_are_links(site, pages):
     assert lstm.xpath("//*[@id='exercises']//a[@href='../solutions/3.4_lstm.html']")
 
 
+def test_works_that_the_prose_names_are_links(site, pages):
+    lstm = pages[site / "chapters/3_math/3.4_lstm.html"].tree
+    cited = lstm.xpath("//a[contains(@href, 'bibliography.html#')]")
+    assert {"Greff et al. (2017)", "Gers et al., 2000"} <= {" ".join(link.text_content().split()) for link in cited}
+    assert not lstm.xpath("//*[@id='References' or @id='references']//a[contains(@href, 'bibliography.html#')]")
+
+
 def test_the_search_index_knows_the_forget_gate(site):
     index = json.loads(re.fullmatch(r"Search\.setIndex\((.*)\)", (site / "searchindex.js").read_text()).group(1))
 

@@ -175,15 +175,38 @@ def prerequisites(all_chapters: list[Chapter]) -> str:
     return text + "\n\n" + "\n".join(rows) + "\n"
 
 
+def work(entry: str) -> tuple[str, str]:
+    """What makes a work the same in two chapters: its first author and the beginning of its title."""
+    author = re.search(r"\w[\w’'-]*(?: den \w+)?", entry).group()
+    title = re.search(r"\d{4}[–\d]*\)[.,:]? (.{1,40})", entry)
+    return author, re.sub(r"\W", "", title.group(1) if title else entry).lower()[:24]
+
+
+def place(entry: str) -> str:
+    """The name of a work's place in the bibliography."""
+    return "-".join(re.sub(r"[^a-z0-9]+", "", part.lower()) for part in work(entry))
+
+
+def citations(chapter: Chapter) -> dict[str, str]:
+    """For each work that a chapter refers to, how the prose names it (a pattern), and its place in the bibliography.
+
+    "Luong, Pham & Manning (2015)", "(Luong et al. 2015)" and "Luong's 2015" all name the same.
+    """
+    found = {}
+    for entry in chapter.references:
+        if year := re.search(r"\((?:n\.d\.|(\d{4}))", entry).group(1):
+            pattern = rf"\b{re.escape(work(entry)[0])}\b(?:[^().;\d]|et al\.){{0,70}}?(?:\({year}\)|\(?{year}\b)"
+            found.setdefault(pattern, place(entry))
+    return found
+
+
 def bibliography(all_chapters: list[Chapter]) -> str:
     """Every work that a chapter refers to, once, with the chapters that do."""
     works: dict[tuple[str, str], list[tuple[str, Chapter]]] = {}
     for c in all_chapters:
         for entry in c.references:
-            author = re.search(r"\w[\w’'-]*(?: den \w+)?", entry).group()
-            title = re.search(r"\d{4}[–\d]*\)[.,:]? (.{1,40})", entry)
-            key = (author.lower(), re.sub(r"\W", "", title.group(1) if title else entry).lower()[:24])
-            works.setdefault(key, []).append((entry, c))
+            author, title = work(entry)
+            works.setdefault((author.lower(), title), []).append((entry, c))
     text = (
         "# Bibliography\n\nThe works that the chapters refer to; what each is cited for stands at the chapter's end.\n"
     )
@@ -194,7 +217,7 @@ def bibliography(all_chapters: list[Chapter]) -> str:
             text += f"\n## {letter}\n\n"
         entry = max(((WORK.match(entry) or [entry])[0] for entry, _ in works[key]), key=len)
         places = ", ".join(f"[{c.number}](<{c.name}#References>)" for _, c in works[key])
-        text += f"- {entry} → {places}\n"
+        text += f'- <span id="{place(works[key][0][0])}"></span>{entry} → {places}\n'
     return text
 
 

@@ -11,12 +11,14 @@ from sphinx.transforms import SphinxTransform
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
-from build import MENTION, NUMBER, ROOT  # noqa: E402
+from build import MENTION, NUMBER, ROOT, chapters, citations  # noqa: E402
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 REPOSITORY = os.environ.get("GITHUB_REPOSITORY") or re.search(r"mybinder\.org/v2/gh/([\w.-]+/[\w.-]+)/", README).group(
     1
 )
+
+CITED = {chapter.name.removesuffix(".ipynb"): citations(chapter) for chapter in chapters()}
 
 project = "Recurrent Neural Networks in PyTorch"
 nb_render_markdown_format = "myst"  # tables and links of 6.1, which its code makes
@@ -45,36 +47,56 @@ html_theme_options = {
 }
 
 
-class ChapterLinks(SphinxTransform):
-    """Make every "chapter 3.4" or "notebooks 3.1 and 3.2" of the prose a link, where that chapter exists."""
+class Links(SphinxTransform):
+    """Puts links into the prose: a subclass says where, and whereto."""
 
     default_priority = 700
 
     def apply(self) -> None:
-        pages = {Path(name).name.split("_")[0]: name for name in self.env.found_docs if "solutions" not in name}
         for text in list(self.document.findall(nodes.Text)):
-            parents = [type(parent) for parent in ancestors(text)]
-            if {nodes.reference, addnodes.pending_xref, nodes.title, nodes.literal_block}.isdisjoint(parents):
-                pieces = list(self.pieces(text.astext(), pages))
-                if len(pieces) > 1:
-                    text.parent.replace(text, pieces)
+            parents = list(ancestors(text))
+            kinds = {type(parent) for parent in parents}
+            listed = any("References" in parent.get("names", []) + parent.get("ids", []) for parent in parents)
+            if not listed and {nodes.reference, addnodes.pending_xref, nodes.title, nodes.literal_block}.isdisjoint(
+                kinds
+            ):
+                pieces, done, whole = [], 0, text.astext()
+                for start, end, link in self.links(whole):
+                    pieces += [nodes.Text(whole[done:start]), link]
+                    done = end
+                if pieces:
+                    text.parent.replace(text, [*pieces, nodes.Text(whole[done:])])
 
-    def pieces(self, text: str, pages: dict[str, str]):
-        """The text, cut at the numbers of chapters, with a link in place of each."""
-        done = 0
+    def links(self, text: str):
+        """Beginning and end of each place that becomes a link, in their order, and the link."""
+        raise NotImplementedError
+
+
+class ChapterLinks(Links):
+    """Make every "chapter 3.4" or "notebooks 3.1 and 3.2" of the prose a link, where that chapter exists."""
+
+    def links(self, text: str):
+        pages = {Path(name).name.split("_")[0]: name for name in self.env.found_docs if "solutions" not in name}
         for mention in MENTION.finditer(text):
             for found in re.finditer(rf"(?<![\w.]){NUMBER}", mention.group()):
-                start, end = mention.start() + found.start(), mention.start() + found.end()
                 if found.group() in pages and pages[found.group()] != self.env.docname:
-                    yield nodes.Text(text[done:start])
                     target = {"refdomain": "std", "reftype": "doc", "refexplicit": True, "refwarn": True}
                     link = addnodes.pending_xref(
                         "", refdoc=self.env.docname, reftarget="/" + pages[found.group()], **target
                     )
                     link += nodes.inline("", found.group())
-                    yield link
-                    done = end
-        yield nodes.Text(text[done:])
+                    yield mention.start() + found.start(), mention.start() + found.end(), link
+
+
+class CitationLinks(Links):
+    """Make every "Luong et al. (2015)" of a chapter a link to the work in the bibliography."""
+
+    def links(self, text: str):
+        works = CITED.get(self.env.docname, {})
+        for found in re.finditer("|".join(works) or "(?!)", text):
+            place = next(place for pattern, place in works.items() if re.fullmatch(pattern, found.group()))
+            uri = "../" * self.env.docname.count("/") + f"bibliography.html#{place}"
+            yield found.start(), found.end(), nodes.reference("", found.group(), internal=True, refuri=uri)
 
 
 class EquationsAsTheyAre(SphinxTransform):
@@ -98,4 +120,5 @@ def ancestors(node: nodes.Node):
 
 def setup(app) -> None:
     app.add_transform(ChapterLinks)
+    app.add_transform(CitationLinks)
     app.add_transform(EquationsAsTheyAre)
