@@ -76,12 +76,14 @@ WRONG = [
     ("3.2.4", variant(last_step, turned=True), "transposed"),
     ("3.2.4", variant(last_step, steps=1), "only the last use"),
     ("3.2.4", variant(last_step, state=0), "the one before"),
+    ("3.2.4", lambda x, hs, W, delta: last_step(x, hs, W.T, delta), "the wrong way round"),
     ("3.2.4", lambda *p: 2 * last_step(*p), "values are not"),
     ("3.2.5", variant(best_segment, sign=-1), "a shorter segment"),
     ("3.2.5", lambda T: math.sqrt(T), "whole number"),
     ("3.2.5", lambda T: T, "a shorter segment"),
     ("3.2.5", lambda T: 1 if T < 4 else 2, "is not it"),
     ("3.2.5", lambda T: None, "is empty"),
+    ("3.2.5", lambda T: math.inf, "whole number"),
 ]
 
 

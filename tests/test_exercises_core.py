@@ -302,6 +302,7 @@ def test_a_number_with_a_gradient_passes_without_a_warning():
         (None, "your answer is empty"),
         (..., "your answer is empty"),
         ("many", "expected a number, found str"),
+        ("2.5", "expected a number, found str"),
         ([2.5], "expected a number, found list"),
         (2.5 + 0j, "expected a number, found complex"),
         (torch.zeros(2), "expected a number, found Tensor"),

@@ -82,6 +82,8 @@ WRONG = [
     ("3.1.1", variant(step, skip=False), "straight to the output"),
     ("3.1.1", variant(step, g=torch.tanh), "identity"),
     ("3.1.1", lambda *p: step(*p)[0], "the pair"),
+    ("3.1.1", lambda *p: step(*p)[::-1], "first h_t"),
+    ("3.1.1", lambda x, h, W, U, b, *p: (x @ W.T + h @ U.T + b, 0), "tanh around it"),
     ("3.1.1", lambda *p: tuple(s + 1 for s in step(*p)), "values are not"),
     ("3.1.2", variant(turn, data=False, out=False), "ran through the batch"),
     ("3.1.2", variant(turn, out=False), "time axis first"),

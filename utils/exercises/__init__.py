@@ -160,6 +160,8 @@ def expect_number(found: object, expected: float, case: str, tolerance: float = 
         raise Wrong(f"{case}: your answer is empty. If it is a function, does it end in `return`?")
     try:
         value = float(found.detach() if isinstance(found, torch.Tensor) else found)
+        if isinstance(found, str):
+            raise TypeError("a text that reads like a number is still a text")
     except (TypeError, ValueError, RuntimeError):
         raise Wrong(f"{case}: expected a number, found {type(found).__name__}.") from None
     if not abs(value - expected) <= tolerance * (1 + abs(expected)):

@@ -54,8 +54,8 @@ def check_one_step(answer) -> None:
             raise Wrong("The sum is right; the activation tanh around it is missing.")
         if matches(found, torch.tanh(x[:, 0] @ W_xh.T + h @ W_hh.T)):
             raise Wrong("The bias b_h is missing.")
-        if n == d and matches(found, torch.tanh(x[:, 0] @ W_xh + h @ W_hh + b_h)):
-            raise Wrong("In rows the weights stand transposed behind: x @ W_xh.T.")
+        if matches(found, torch.tanh(x[:, 0] @ W_xh.T + h @ W_hh + b_h)):
+            raise Wrong("W_hh is multiplied the wrong way round: in rows the weights stand transposed behind.")
         expect_tensor(found, expected, f"batch {batch}, {d} inputs, {n} hidden units")
 
 
@@ -89,7 +89,7 @@ def check_shapes(answer) -> None:
             raise Wrong(f"There is no answer for {letter!r}.")
         try:
             found = [tuple(int(size) for size in part) for part in answer[letter]]
-        except TypeError:
+        except (TypeError, ValueError):  # no pair, no shapes, or text where a size should be
             found = []
         if len(found) != 2:
             raise Wrong(f"({letter}) Give two shapes, ((…), (…)): that of output and that of h_n.")
@@ -151,11 +151,11 @@ def check_receptive_field(answer) -> None:
         expected = 1 + (kernel_size - 1) * sum(dilations)
         case = f"kernel_size={kernel_size}, dilations={dilations}"
         found = answer(kernel_size, list(dilations))
-        if found == kernel_size * sum(dilations) and found != expected:
-            raise Wrong(f"{case}: a kernel of size k spans k - 1 gaps; the last position itself is counted once.")
         try:
             expect_number(found, expected, case, tolerance=0)
         except Wrong as wrong:
+            if isinstance(found, int) and found == kernel_size * sum(dilations):
+                wrong = f"{case}: a kernel of size k spans k - 1 gaps; the last position itself is counted once."
             raise Wrong(f"{wrong} By how much does one more layer widen the view?") from None
 
 
@@ -172,9 +172,13 @@ def check_label(answer) -> None:
             first = " " if character.isspace() else character if first == " " else first
             expected.append(first.isupper())
         found = answer(text)
-        if not hasattr(found, "__len__") or len(found) != len(text):
+        try:
+            found = [bool(label) for label in found]
+        except (TypeError, ValueError, RuntimeError):  # nothing to go through, or several numbers for a character
+            raise Wrong(f"{text!r}: return a list with one truth value for each character.") from None
+        if len(found) != len(text):
             raise Wrong(f"{text!r}: one label for each of the {len(text)} characters is wanted; check the length.")
-        wrong = [i for i, (a, b) in enumerate(zip(found, expected, strict=True)) if bool(a) != b]
+        wrong = [i for i, (a, b) in enumerate(zip(found, expected, strict=True)) if a != b]
         if wrong:
             raise Wrong(
                 f"{text!r}: the label at index {wrong[0]} (of {text[wrong[0]]!r}) is wrong. White space belongs to no "

@@ -112,16 +112,19 @@ def check_last_step(answer) -> None:
         last_only = (delta * (1 - hs[-1] ** 2)).T @ hs[-2]
         if T > 1 and matches(found, last_only):
             raise Wrong(f"{case}: only the last use of W_hh is counted; it acts at every step.")
-        if matches(found, _wrong_states(hs, W_hh, delta)):
+        if T > 1 and matches(found, _wrong_gradient(hs, W_hh.T, delta, lag=1)):
+            raise Wrong(f"{case}: right up to the last step; further back delta passes W_hh the wrong way round.")
+        if matches(found, _wrong_gradient(hs, W_hh, delta, lag=0)):
             raise Wrong(f"{case}: alpha of step t is multiplied by the state of step t; W_hh acted on the one before.")
         expect_tensor(found, expected, case)
 
 
-def _wrong_states(hs: Tensor, W_hh: Tensor, delta: Tensor) -> Tensor:
-    total = torch.zeros_like(W_hh)
+def _wrong_gradient(hs: Tensor, back: Tensor, delta: Tensor, lag: int) -> Tensor:
+    """The gradient with ``back`` in the place of W_hh, alpha meeting the state of ``lag`` steps before (right: 1)."""
+    total = torch.zeros_like(back)
     for t in range(len(hs) - 1, 0, -1):
         alpha = delta * (1 - hs[t] ** 2)
-        total, delta = total + alpha.T @ hs[t], alpha @ W_hh
+        total, delta = total + alpha.T @ hs[t - lag], alpha @ back
     return total
 
 
@@ -133,8 +136,8 @@ def check_best_segment(answer) -> None:
         counts = {s: math.ceil(T / s) + s for s in range(1, T + 1)}
         best, found = min(counts, key=counts.get), answer(T)
         expect_number(found, 0.0, f"T = {T}", tolerance=math.inf)  # any number will do so far
-        if float(found) != best and int(float(found)) == float(found) and counts.get(int(found)) == counts[best]:
+        if float(found) != best and counts.get(float(found)) == counts[best]:
             raise Wrong(f"T = {T}: {int(found)} needs as few states, but a shorter segment does too.")
-        if float(found) != int(float(found)):
+        if not float(found).is_integer():
             raise Wrong(f"T = {T}: a segment has a whole number of steps, not {float(found):g}.")
         expect_number(found, best, f"T = {T}", tolerance=1e-12)

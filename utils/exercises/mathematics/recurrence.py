@@ -46,11 +46,16 @@ def check_step(answer) -> None:
         shapes = (B, d), (B, n), (n, d), (n, n), (n,), (q, n), (q, d), (q,)
         x_t, h, W_xh, W_hh, b_h, W_hy, V, b_y = given = _random(seed, *shapes)
         case = f"batch {B}, {d} inputs, {n} units, {q} outputs"
-        h_t = torch.tanh(x_t @ W_xh.T + h @ W_hh.T + b_h)  # (B, n)
+        a_t = x_t @ W_xh.T + h @ W_hh.T + b_h  # (B, n)
+        h_t = torch.tanh(a_t)
         y_t = h_t @ W_hy.T + x_t @ V.T + b_y  # (B, q)
         found = answer(*[p.clone() for p in given])
         if not isinstance(found, tuple | list) or len(found) != 2:
             raise Wrong(f"{case}: return the pair (h_t, y_t).")
+        if matches(found[0], y_t) and matches(found[1], h_t):
+            raise Wrong("The pair is the wrong way round: first h_t, then y_t.")
+        if matches(found[0], a_t):
+            raise Wrong("The sum is right; the activation tanh around it is missing.")
         if matches(found[0], torch.tanh(x_t @ W_xh.T + h @ W_hh + b_h)):
             raise Wrong("W_hh is multiplied the wrong way round: rows are sequences, so it is h @ W_hh.T.")
         if matches(found[1], h @ W_hy.T + x_t @ V.T + b_y):
