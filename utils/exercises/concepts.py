@@ -154,9 +154,9 @@ def check_receptive_field(answer) -> None:
         try:
             expect_number(found, expected, case, tolerance=0)
         except Wrong as wrong:
-            if isinstance(found, int) and found == kernel_size * sum(dilations):
-                wrong = f"{case}: a kernel of size k spans k - 1 gaps; the last position itself is counted once."
-            raise Wrong(f"{wrong} By how much does one more layer widen the view?") from None
+            gaps = isinstance(found, int) and found == kernel_size * sum(dilations)
+            hint = "A kernel of size k spans k - 1 gaps; the last position itself is counted once." if gaps else ""
+            raise Wrong(f"{wrong} {hint or 'By how much does one more layer widen the view?'}") from None
 
 
 @exercise("2.1.7")
