@@ -98,5 +98,7 @@ WRONG = [
     ("5.1.4", lambda logits, target: 1 / temperature(logits, target), "a temperature divides"),
     ("5.1.4", lambda logits, target: 1.0, "the entropy is"),
     ("5.1.4", lambda logits, target: -1.0, "a positive number"),
+    ("5.1.4", lambda logits, target: [1.0], "expected a number, found list"),
+    ("5.1.4", lambda logits, target: logits, "expected a number, found Tensor"),
 ]
 test_right, test_wrong, test_every_exercise_is_tried = shared_tests(RIGHT, WRONG)

@@ -81,6 +81,7 @@ WRONG = [
     ("5.6.3", smooth_old_level, "the new level"),
     ("5.6.3", smooth_new_day, "the old value of the day"),
     ("5.6.3", lambda x, *rest: torch.stack([x, x, x]), "level, day, week"),
+    ("5.6.3", lambda *a: (None, None, None), "level, day, week"),
     ("5.6.4", recursive_stuck, "the same window"),
     ("5.6.4", recursive_growing, "keep its length"),
     ("5.6.4", lambda step, past, horizon: past[-horizon:], "1 step(s) ahead"),

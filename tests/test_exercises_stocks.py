@@ -14,6 +14,12 @@ def late(forecast, actual, max_lag, difference=torch.diff):
     return max(range(max_lag + 1), key=lambda k: float(torch.corrcoef(pairs[k])[0, 1]))
 
 
+def strongest(f, a, max_lag):  # the largest size of a correlation, whatever its sign
+    f, a = f.diff(), a.diff()
+    pairs = [torch.stack([f[max_lag:], a[max_lag - k : len(a) - k]]) for k in range(max_lag + 1)]
+    return max(range(max_lag + 1), key=lambda k: float(torch.corrcoef(pairs[k])[0, 1].abs()))
+
+
 def variance(r, decay, start):
     h = [torch.tensor(start, dtype=r.dtype)]
     for r_t in r[:-1]:
@@ -68,6 +74,7 @@ WRONG = [
     ("5.4.1", lambda p: -returns(p), "values are not"),
     ("5.4.2", lambda f, a, k: late(f, a, k, difference=lambda s: s), "levels or changes"),
     ("5.4.2", lambda f, a, k: late(a, f, k), "day(s) late"),
+    ("5.4.2", strongest, "runs against"),
     ("5.4.2", lambda f, a, k: 1, "0 day(s) late"),
     ("5.4.3", variance_same_day, "looks ahead"),
     ("5.4.3", variance_in_place, "Work on a copy"),

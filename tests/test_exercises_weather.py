@@ -50,6 +50,7 @@ WRONG = {
         (fill_by_line, "only values before a gap may fill it"),
         (fill_in_place, "Work on a copy"),
         (fill_start_too, "has no past"),
+        (lambda values: None if values[0].isnan() else fill(values), "returned nothing"),
         (lambda values: values.clone(), "With one gap"),
     ],
     "5.5.3": [

@@ -54,7 +54,7 @@ def smoothing_step(answer) -> None:
         new_level = alpha * (x - day - week) + (1 - alpha) * level
         new_day = delta * (x - new_level - week) + (1 - delta) * day
         expected = torch.stack([new_level, new_day, omega * (x - new_level - day) + (1 - omega) * week])
-        if isinstance(found, tuple | list) and len(found) == 3:
+        if isinstance(found, tuple | list) and len(found) == 3 and None not in found:
             found = torch.stack([torch.as_tensor(part, dtype=torch.float64) for part in found])
         old = torch.stack(
             [new_level, delta * (x - level - week) + (1 - delta) * day, omega * (x - level - day) + (1 - omega) * week]

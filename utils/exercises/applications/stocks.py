@@ -39,6 +39,8 @@ def days_late(answer) -> None:
     expect_number(
         answer(walk[8:398] + wave, walk[10:], 4), 2, "With a slow wave on top of the forecast (levels or changes?)"
     )
+    mirrored = walk[9:399] - 2 * walk[7:397]
+    expect_number(answer(mirrored, walk[10:], 4), 1, "When it runs against the changes of 3 days before as well")
     expect_number(answer(-(walk[10:]), walk[10:], 0), 0, "When no lag but 0 is asked for")
 
 

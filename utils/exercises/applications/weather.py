@@ -34,7 +34,8 @@ def fill_from_past(answer) -> None:
         if not given.isnan().equal(torch.tensor(values).isnan()):
             raise Wrong("Your function changed its input. Work on a copy.")
     start = answer(torch.tensor([nan, nan, 4.0, nan]))
-    expect_tensor(start[2:], torch.tensor([4.0, 4.0]), "With a gap at the start")
+    known = start[2:] if isinstance(start, torch.Tensor) and start.shape == (4,) else start
+    expect_tensor(known, torch.tensor([4.0, 4.0]), "With a gap at the start, behind the gap")
     if not start[:2].isnan().all():
         raise Wrong("A gap at the very start has no past: its values stay NaN.")
 
