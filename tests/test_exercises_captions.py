@@ -55,7 +55,8 @@ WRONG = [
     ("5.8.2", lambda a, b: bool(a[:, 0].max() < b[:, 0].min()), "one row too few"),
     ("5.8.2", lambda a, b: bool(a[:, 1].max() + 8 <= b[:, 1].min()), "Groups at"),
     ("5.8.2", lambda a, b: bool(a[:, 0].min() + 8 <= b[:, 0].min()), "only one of the two"),
-    ("5.8.2", lambda a, b: bool(a[:, 0].max() + 8 <= b[:, 0].max()), "reaches into one"),
+    ("5.8.2", lambda a, b: bool(a[:, 0].max() + 8 <= b[:, 0].max()), "only one of the two"),
+    ("5.8.2", lambda a, b: bool((a[:, 0] + 8 <= b[:, 0]).all()), "only one of the two"),  # in pairs
     ("5.8.2", lambda a, b: a[:, 0] + 8 <= b[:, 0].min(), "expected True or False"),
     ("5.8.3", lambda corners, size: len(corners) * size**2 / 1024, "share of the pixels"),
     ("5.8.3", share_added, "one cell"),

@@ -99,16 +99,16 @@ class Scenes:
     def captions(self) -> list[list[str]]:
         """All valid captions of every scene: where one group is, what it is, and how it stands to another."""
         count, relations, first = self.facts()
-        half = (first >= SIZE // 2).int()  # (N, 10, 2): every group has a quarter for itself
+        n, half = count.tolist(), (first >= SIZE // 2).int().tolist()  # (N, 10, 2): each group has its own quarter
         found: list[list[str]] = [[] for _ in range(len(self))]
         for i, r, a, b in relations.nonzero().tolist():
-            place = f"{PLACES[half[i, a, 0]]} {PLACES[2 + half[i, a, 1]]}"
-            found[i].append(f"{place} {_group(count[i], a)} {RELATIONS[r]} {_group(count[i], b)}")
+            place = f"{PLACES[half[i][a][0]]} {PLACES[2 + half[i][a][1]]}"
+            found[i].append(f"{place} {_group(n[i][a], a)} {RELATIONS[r]} {_group(n[i][b], b)}")
         return found
 
 
-def _group(count: Tensor, digit: int) -> str:
-    return f"two {PLURAL[digit]}" if count[digit] == 2 else f"{'an' if digit == 8 else 'a'} {SINGULAR[digit]}"
+def _group(n: int, digit: int) -> str:
+    return f"two {PLURAL[digit]}" if n == 2 else f"{'an' if digit == 8 else 'a'} {SINGULAR[digit]}"
 
 
 def make_scenes(digits: Digits, n: int, *, unseen: bool = False) -> Scenes:

@@ -42,7 +42,7 @@ def stands_above(answer) -> None:
         ([[0, 0]], [[0, 20]], False, "side by side"),
         ([[20, 0]], [[2, 0]], False, "the other way round"),
         ([[0, 0], [11, 20]], [[20, 3]], True, "two boxes above one"),
-        ([[0, 0], [11, 20]], [[12, 3]], False, "only one of the two is above"),
+        ([[0, 0], [11, 20]], [[12, 3], [20, 9]], False, "only one of the two is above both"),
         ([[1, 0]], [[23, 5], [8, 20]], False, "it reaches into one of the two below"),
         ([[1, 0]], [[23, 5], [9, 20]], True, "one box above two"),
     ]:
