@@ -152,7 +152,7 @@ def _paint(pool: Digits, digits: Tensor, cells: Tensor) -> Scenes:
     ink = images[order[(number.cumsum(0) - number)[digits] + nth]] * (digits >= 0)[:, :, None, None]  # (n, k, 8, 8)
     rows, columns = (corners[:, :, i, None] + torch.arange(BOX) for i in (0, 1))  # (n, k, 8) each
     pixels = rows.unsqueeze(3) * SIZE + columns.unsqueeze(2)  # (n, k, 8, 8)
-    canvas = torch.zeros(n, SIZE * SIZE).scatter_add(1, pixels.flatten(1), ink.flatten(1))
+    canvas = torch.zeros(n, SIZE * SIZE).scatter_add_(1, pixels.flatten(1), ink.flatten(1))
     return Scenes(canvas.view(n, 1, SIZE, SIZE), digits, corners)
 
 

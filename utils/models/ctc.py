@@ -13,8 +13,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_se
 
 from utils.models.classifier import recurrent_layer
 
-BLANK = 0
-NEVER = -math.inf
+BLANK, NEVER = 0, -math.inf
 
 
 class AcousticModel(nn.Module):
@@ -51,10 +50,11 @@ class AcousticModel(nn.Module):
         if state is not None and self.rnn.bidirectional:
             raise ValueError("a bidirectional model reads the end first: it cannot go on from a state")
         steps = (x - self.mean) / self.spread
-        if lengths is not None:
+        ragged = lengths is not None and bool((lengths < x.size(1)).any())  # else packing would be a detour
+        if ragged:
             steps = pack_padded_sequence(steps, lengths.cpu(), batch_first=True, enforce_sorted=False)
         out, state = self.rnn(steps, state)
-        if lengths is not None:
+        if ragged:
             out, _ = pad_packed_sequence(out, batch_first=True, total_length=x.size(1))
         return self.out(self.dropout(out)).log_softmax(dim=-1), state  # (B, T, labels)
 
