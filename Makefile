@@ -40,6 +40,7 @@ notebooks: $(READY) ## run every notebook and compare its outputs with the store
 
 book: $(READY) ## re-execute and rewrite every notebook and the timing table
 	$(BIN)/python .ci/book.py
+	$(BIN)/python chapters/figures/make_results.py
 
 site: $(READY) ## build the book as a web site in .site/html
 	$(BIN)/python .ci/site/build.py

@@ -7,7 +7,8 @@ Each notebook runs top to bottom in a fresh kernel, pinned to one core where the
 Its outputs, its wall seconds and the peak resident memory of its kernel are written back:
 the outputs into the notebook, the measurements into ``chapters/timings.json``, and from there into
 the table of ``chapters/README.md``, its twin ``chapters/index.ipynb`` (the page JupyterLab and Binder open,
-because there the links work) and the line "**Time and memory:**" at the notebook's head.
+because there the links work), the table of parts in the ``README.md`` of the root, and the line
+"**Time and memory:**" at the notebook's head.
 The map of ``utils/README.md`` is written anew as well (``utils_map.py``).
 """
 
@@ -38,6 +39,16 @@ PARTS = {
     "6": "Tools",
     "7": "Outlook",
     "8": "Questions",
+}
+ANSWERS = {
+    "1": "Why order matters, and why a network needs memory for it",
+    "2": "What a recurrent network is made of",
+    "3": "The recurrence, its gradient, why it vanishes, LSTM and GRU, each derived and proved",
+    "4": "PyTorch's modules, padding, text pipelines, training, speed",
+    "5": "Text generation, summarization, translation, stock prices, weather, electricity load, speech, captions",
+    "6": "What a practitioner uses today",
+    "7": "Where recurrent nets fail, and what came after",
+    "8": "What learners really ask, each answer with a cell that proves it",
 }
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -108,7 +119,23 @@ def contents(timings: dict[str, dict[str, float]]) -> str:
         part = PARTS[path.name[0]]
         answers = f"[solutions](solutions/{path.name})"
         rows.append(f"| {part} | [{title}]({name}) | {question} | {when} | {memory} | {answers} |")
-    before, rest = (CHAPTERS / "README.md").read_text(encoding="utf-8").split(TABLE_START)
+    return with_table(CHAPTERS / "README.md", rows)
+
+
+def parts(timings: dict[str, dict[str, float]]) -> str:
+    """The text of the root's ``README.md`` with a fresh table of the parts: what they answer, what they take."""
+    rows = ["| Part | What it answers | Chapters and their time | Memory |", "|---|---|---|---|"]
+    for number, name in PARTS.items():
+        found = {p.relative_to(CHAPTERS).as_posix(): p.name[:3] for p in sorted(CHAPTERS.glob(f"{number}_*/*.ipynb"))}
+        times = [f"[{n}](chapters/{path}) {say(timings[path]['seconds'], 0)[0]}" for path, n in found.items()]
+        most = max(timings[path]["megabytes"] for path in found)
+        rows.append(f"| {number} {name} | {ANSWERS[number]} | {', '.join(times)} | {say(0, most)[1]} |")
+    return with_table(ROOT / "README.md", rows)
+
+
+def with_table(page: Path, rows: list[str]) -> str:
+    """The text of a page with these rows between its two marks."""
+    before, rest = page.read_text(encoding="utf-8").split(TABLE_START)
     table = "\n".join(rows)
     return f"{before}{TABLE_START}\n{table}\n{TABLE_END}{rest.split(TABLE_END)[1]}"
 
@@ -153,6 +180,7 @@ def main() -> int:
     text = contents(read_timings())
     (CHAPTERS / "README.md").write_text(text, encoding="utf-8")
     nbformat.write(index(text), INDEX)
+    (ROOT / "README.md").write_text(parts(read_timings()), encoding="utf-8")
     write_map()
     if failed:
         print(f"{len(failed)} failed and were left as they were: {', '.join(failed)}")

@@ -253,6 +253,7 @@ def test_table_of_contents_is_what_make_book_writes():
     readme = (CHAPTERS / "README.md").read_text(encoding="utf-8")
     assert load_book().contents(timings) == readme, "run `make book`"
     assert [cell.source for cell in read(INDEX).cells] == [readme.strip()]
+    assert load_book().parts(timings) == (ROOT / "README.md").read_text(encoding="utf-8"), "run `make book`"
 
 
 def test_memory_stays_within_binder():
