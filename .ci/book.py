@@ -4,7 +4,8 @@
     python .ci/book.py chapters/2_concepts/2.1_*.ipynb    these only
 
 Each notebook runs top to bottom in a fresh kernel, pinned to one core where the system allows it.
-Its outputs, its wall seconds and the peak resident memory of its kernel are written back:
+Its outputs, the processor seconds of its kernel (with the processes that it starts; what else the machine does
+hardly changes them) and the peak resident memory of the kernel are written back:
 the outputs into the notebook, the measurements into ``chapters/timings.json``, and from there into
 the table of ``chapters/README.md``, its twin ``chapters/index.ipynb`` (the page JupyterLab and Binder open,
 because there the links work), the table of parts in the ``README.md`` of the root, and the line
@@ -17,7 +18,6 @@ import json
 import os
 import re
 import sys
-import time
 from pathlib import Path
 
 import nbformat
@@ -54,7 +54,10 @@ METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
-PEAK = "__import__('utils.train', fromlist=['train']).peak_resident_mb()"  # asked of the kernel
+ASKED = {  # of the kernel, at the end
+    "peak": "__import__('utils.train', fromlist=['train']).peak_resident_mb()",
+    "seconds": "sum(__import__('os').times()[:4])",
+}
 
 
 def all_notebooks() -> list[Path]:
@@ -64,7 +67,7 @@ def all_notebooks() -> list[Path]:
 
 
 def execute(path: Path) -> tuple[nbformat.NotebookNode, float, float]:
-    """Run a notebook in a fresh kernel; return it with its outputs, wall seconds and peak megabytes."""
+    """Run a notebook in a fresh kernel; return it with its outputs, processor seconds and peak megabytes."""
     notebook = nbformat.read(path, as_version=4)
     for cell in notebook.cells:
         if cell.cell_type == "code":
@@ -78,15 +81,13 @@ def execute(path: Path) -> tuple[nbformat.NotebookNode, float, float]:
         resources={"metadata": {"path": str(path.parent)}},
         record_timing=False,
     )
-    started = time.perf_counter()
     with client.setup_kernel():
         for index, cell in enumerate(notebook.cells):
             client.execute_cell(cell, index)
-        seconds = time.perf_counter() - started
-        reply = run_sync(client.kc.execute_interactive)("", silent=True, user_expressions={"peak": PEAK})
-    peak = float(reply["content"]["user_expressions"]["peak"]["data"]["text/plain"])
+        reply = run_sync(client.kc.execute_interactive)("", silent=True, user_expressions=ASKED)
+    found = {name: float(reply["content"]["user_expressions"][name]["data"]["text/plain"]) for name in ASKED}
     notebook.metadata = METADATA  # the kernel wrote its exact version
-    return notebook, seconds, peak
+    return notebook, found["seconds"], found["peak"]
 
 
 def say(seconds: float, megabytes: float) -> tuple[str, str]:
