@@ -152,20 +152,19 @@ def exercises(all_chapters: list[Chapter]) -> str:
 def prerequisites(all_chapters: list[Chapter]) -> str:
     """Which chapter rests on which, as the lines "You need" say."""
     known = {c.number: c for c in all_chapters}
+    needs = {c.number: [n for n in c.needs if n in known] for c in all_chapters}
 
     def linked(wanted: list[str]) -> str:
-        return ", ".join(f"[{n}]({known[n].name})" for n in wanted if n in known) or "–"
+        return ", ".join(f"[{n}]({known[n].name})" for n in wanted) or "–"
 
     def way(number: str) -> set[str]:
-        before = {n for n in known[number].needs if n in known}
-        return before.union(*map(way, before))
+        return set(needs[number]).union(*map(way, needs[number]))
 
     rows = ["| Chapter | Builds on | The whole way | Leads to |", "|---|---|---|---|"]
     for c in all_chapters:
         after = [other.number for other in all_chapters if c.number in other.needs]
-        columns = linked(c.needs), linked(sorted(way(c.number))), linked(after)
+        columns = linked(needs[c.number]), linked(sorted(way(c.number))), linked(after)
         rows.append(f"| [{c.number} {c.title}]({c.name}) | {' | '.join(columns)} |")
-    needs = {c.number: [n for n in c.needs if n in known] for c in all_chapters}
     direct = {c: [n for n in found if not any(n in way(other) for other in found)] for c, found in needs.items()}
     addresses = {c.number: Path(c.name).with_suffix(".html").as_posix() for c in all_chapters}
     graph = svg({c.number: c.title for c in all_chapters}, direct, addresses)

@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+from functools import cached_property
 from pathlib import Path
 
 from docutils import nodes
@@ -51,21 +52,21 @@ class Links(SphinxTransform):
     """Puts links into the prose: a subclass says where, and whereto."""
 
     default_priority = 700
+    outside = (nodes.reference, addnodes.pending_xref, nodes.title, nodes.literal_block)
 
     def apply(self) -> None:
         for text in list(self.document.findall(nodes.Text)):
-            parents = list(ancestors(text))
-            kinds = {type(parent) for parent in parents}
-            listed = any("References" in parent.get("names", []) + parent.get("ids", []) for parent in parents)
-            if not listed and {nodes.reference, addnodes.pending_xref, nodes.title, nodes.literal_block}.isdisjoint(
-                kinds
-            ):
+            if not any(isinstance(parent, self.outside) or self.skips(parent) for parent in ancestors(text)):
                 pieces, done, whole = [], 0, text.astext()
                 for start, end, link in self.links(whole):
                     pieces += [nodes.Text(whole[done:start]), link]
                     done = end
                 if pieces:
                     text.parent.replace(text, [*pieces, nodes.Text(whole[done:])])
+
+    def skips(self, parent: nodes.Node) -> bool:
+        """Whether nothing below this node becomes a link."""
+        return False
 
     def links(self, text: str):
         """Beginning and end of each place that becomes a link, in their order, and the link."""
@@ -75,21 +76,26 @@ class Links(SphinxTransform):
 class ChapterLinks(Links):
     """Make every "chapter 3.4" or "notebooks 3.1 and 3.2" of the prose a link, where that chapter exists."""
 
+    @cached_property
+    def pages(self) -> dict[str, str]:
+        return {Path(name).name.split("_")[0]: name for name in self.env.found_docs if "solutions" not in name}
+
     def links(self, text: str):
-        pages = {Path(name).name.split("_")[0]: name for name in self.env.found_docs if "solutions" not in name}
         for mention in MENTION.finditer(text):
             for found in re.finditer(rf"(?<![\w.]){NUMBER}", mention.group()):
-                if found.group() in pages and pages[found.group()] != self.env.docname:
+                page = self.pages.get(found.group(), self.env.docname)
+                if page != self.env.docname:
                     target = {"refdomain": "std", "reftype": "doc", "refexplicit": True, "refwarn": True}
-                    link = addnodes.pending_xref(
-                        "", refdoc=self.env.docname, reftarget="/" + pages[found.group()], **target
-                    )
+                    link = addnodes.pending_xref("", refdoc=self.env.docname, reftarget="/" + page, **target)
                     link += nodes.inline("", found.group())
                     yield mention.start() + found.start(), mention.start() + found.end(), link
 
 
 class CitationLinks(Links):
     """Make every "Luong et al. (2015)" of a chapter a link to the work in the bibliography."""
+
+    def skips(self, parent: nodes.Node) -> bool:  # the chapter's own list
+        return "References" in parent.get("names", []) + parent.get("ids", [])
 
     def links(self, text: str):
         works = CITED.get(self.env.docname, {})

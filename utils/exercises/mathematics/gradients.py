@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from utils.exercises import Wrong, exercise, expect_callable, expect_number, expect_tensor, matches
+from utils.exercises import Wrong, exercise, expect_bool, expect_callable, expect_number, expect_tensor, matches
 
 GAMMA = {"tanh": 1.0, "relu": 1.0, "sigmoid": 0.25}
 
@@ -59,11 +59,8 @@ def check_surely_vanishes(answer) -> None:
         sigma = torch.linalg.matrix_norm(W_hh, 2).item()
         expected = GAMMA[activation] * sigma < 1 - 1e-9
         found = answer(W_hh.clone(), activation)
-        if getattr(found, "shape", None) in ((), (1,)):  # a tensor or a NumPy number
-            found = found.item()
         case = f"{activation}, a matrix with largest singular value {sigma:.2f}"
-        if not isinstance(found, bool):
-            raise Wrong(f"{case}: expected True or False, found {type(found).__name__}.")
+        expect_bool(found, case)
         if found == expected:
             continue
         if activation == "sigmoid":

@@ -2,9 +2,7 @@
 
 import math
 
-import numpy as np
-
-from utils.exercises import Wrong, exercise, expect_callable, expect_number
+from utils.exercises import Wrong, exercise, expect_bool, expect_callable, expect_number
 
 
 @exercise("7.1.1")
@@ -23,8 +21,7 @@ def parts_known(answer) -> None:
     }
     for command, expected in cases.items():
         found = answer(command, set(known))
-        if not isinstance(found, bool | np.bool_):
-            raise Wrong(f"For {command!r}: expected True or False, found {type(found).__name__}.")
+        expect_bool(found, f"For {command!r}")
         if bool(found) is not expected:
             raise Wrong(f"For {command!r} with the known phrases {sorted(known)}: {found} is not it.")
 
