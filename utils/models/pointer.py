@@ -46,7 +46,7 @@ class PointerGenerator(Seq2Seq):
             attention has been, the sum over i of min(a_ti, c_ti).
         """
         logits, gate, a, _ = self._decode(y_in, self.start(x, lengths))
-        log_p = -F.cross_entropy(logits.transpose(1, 2), self._known(y_out), reduction="none")  # (B, T)
+        log_p = -F.cross_entropy(logits.flatten(0, 1), self._known(y_out).flatten(), reduction="none").view_as(y_out)
         if self.copy:
             log_p = log_p.masked_fill(y_out >= self.vocab_size, float("-inf")) + F.logsigmoid(gate)
             copied = (a * (x.unsqueeze(1) == y_out.unsqueeze(2))).sum(dim=2)  # (B, T)
