@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from utils.data import corpora, files
-from utils.data.corpora import load_corpus, ngram_bits, once, paragraphs
+from utils.data.corpora import load_corpus, ngram_bits, ngram_ladder, once, paragraphs
 from utils.data.files import DataError
 
 PARTS = ("train", "val", "test")
@@ -147,6 +147,7 @@ def test_an_absent_text_without_network_says_where_to_lay_it(tmp_path, monkeypat
 
 def test_ngram_by_hand():
     assert ngram_bits("aabb", "xyz", order=0) == pytest.approx(math.log2(3))
+    assert ngram_ladder("aaba", "aab", 2) == pytest.approx([ngram_bits("aaba", "aab", n) for n in range(3)])
     p = (3 + 2 / 3) / (4 + 2)  # a: 3 of 4 characters, 2 different ones, a third of what is left
     assert ngram_bits("aaba", "aa", order=1) == pytest.approx(-math.log2(p))
     after = (1 + 2 * p) / (2 + 2)  # "a" was followed by a and by b

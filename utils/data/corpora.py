@@ -121,21 +121,26 @@ def deal(lengths: list[int]) -> dict[str, list[int]]:
 
 
 def ngram_bits(train: str, held_out: str, order: int = 6) -> float:
-    """Bits per character of an n-gram model on ``held_out``, counted on ``train``.
+    """Bits per character of an n-gram model on ``held_out``, counted on ``train``: the last of :func:`ngram_ladder`."""
+    return ngram_ladder(train, held_out, order)[-1]
+
+
+def ngram_ladder(train: str, held_out: str, order: int = 6) -> list[float]:
+    """Bits per character on ``held_out`` of the n-gram models of orders 0 to ``order``, counted once on ``train``.
 
     Interpolated as in Witten & Bell (1991): a context that was followed N times, by D different characters, trusts its
     own counts with weight N / (N + D) and leaves the rest to the context one character shorter; at the bottom, which
-    ``order=0`` is, every character of the alphabet and one that stands for all others are alike.
+    order 0 is, every character of the alphabet and one that stands for all others are alike.
     """
     tables = [defaultdict(Counter) for _ in range(order)]  # contexts of 0 … order - 1 characters
     for k, table in enumerate(tables):
         for i in range(k, len(train)):
             table[train[i - k : i]][train[i]] += 1
-    alphabet, bits = len(set(train)) + 1, 0.0
+    alphabet, bits = len(set(train)) + 1, [0.0] * (order + 1)
     for i, character in enumerate(held_out):
-        p = 1 / alphabet
-        for k in range(min(order, i + 1)):
-            if follow := tables[k].get(held_out[i - k : i]):
+        bits[0] -= math.log2(p := 1 / alphabet)
+        for k, table in enumerate(tables):
+            if k <= i and (follow := table.get(held_out[i - k : i])):
                 p = (follow[character] + len(follow) * p) / (follow.total() + len(follow))
-        bits -= math.log2(p)
-    return bits / len(held_out)
+            bits[k + 1] -= math.log2(p)
+    return [total / len(held_out) for total in bits]
