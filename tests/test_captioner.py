@@ -177,3 +177,12 @@ def test_it_learns_to_name_what_it_sees():
         F.cross_entropy(m(x, y[:, :-1]).flatten(0, 1), y[:, 1:].flatten()).backward()
         optimizer.step()
     assert (m.eval()(x, y[:, :-1]).argmax(2) == y[:, 1:]).float().mean() > 0.99
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_captions_of_the_same_image_share_its_annotations(kind):
+    m, f = model(kind), features()
+    y = torch.stack([Y, Y.flip(0)], dim=1).flatten(0, 1)  # (6, 4): two captions of each image in turn
+    assert torch.allclose(m(f, y), m(f.repeat_interleave(2, dim=0), y), atol=1e-12)
+    if kind:
+        assert torch.allclose(m.attend(f, y), m.attend(f.repeat_interleave(2, dim=0), y), atol=1e-12)

@@ -191,13 +191,19 @@ def test_batches_pair_each_image_with_its_captions():
     random.seed(0)
     batches, seen = caption_batches(torch.arange(10.0), said, SCENE_WORDS, 4, most=3), []
     for x, y_in, y_out in batches:
-        assert y_in[:, 0].eq(START).all()
-        assert y_in[:, 1:].equal(torch.where(y_out[:, :-1] == END, PAD, y_out[:, :-1]))
-        for i, row in zip(x.tolist(), y_out, strict=True):
-            assert SCENE_WORDS.decode(row) in said[int(i)]
+        assert y_in.shape == y_out.shape
+        assert y_in.shape[:2] == (len(x), max(len(said[int(i)][:3]) for i in x))
+        assert y_in[..., 0].eq(START).all()
+        none = y_out[..., 0].eq(PAD)  # an image of the batch that has fewer captions
+        assert y_out[none].eq(PAD).all()
+        assert y_in[..., 1:][none].eq(PAD).all()
+        for i, k in (~none).nonzero().tolist():
+            row = y_out[i, k]
+            assert y_in[i, k, 1:].equal(torch.where(row[:-1] == END, PAD, row[:-1]))
+            assert SCENE_WORDS.decode(row) in said[int(x[i])]
             assert (row == END).sum() == 1
             assert row[row.tolist().index(END) + 1 :].eq(PAD).all()
-            seen.append(int(i))
+            seen.append(int(x[i]))
     assert [seen.count(i) for i in range(10)] == [min(3, len(captions)) for captions in said]
 
 

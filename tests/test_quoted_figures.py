@@ -52,7 +52,7 @@ SUMMARIES = {
     "5.8": [
         rf"\nattention +{NUMBER}",
         r"seed 2 +\S+ +([\d.]+)\n",
-        rf"mean pooling +{NUMBER} ±",
+        rf"mean pooling +{NUMBER}",
         rf"nearest neighbour, features +{NUMBER}",
         r"attention +0 .*\n +1 .*\n +2 +([\d.]+)",
         r"attention +0 +([\d.]+)",

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from utils.data.batches import BucketSampler, torch_shuffled
 from utils.data.files import DataError
-from utils.data.translation import END, START, Words, one_step_apart, read_pairs
+from utils.data.translation import END, PAD, START, Words, one_step_apart, read_pairs
 from utils.decoding import beam_search
 
 BOX, CELL, GRID, SIZE = 8, 10, 4, 40  # pixels of a digit; pixels of a cell, in which it lies; cells, pixels in a row
@@ -162,22 +162,22 @@ def _paint(pool: Digits, digits: Tensor, cells: Tensor) -> Scenes:
 SCENE_WORDS = Words(["a an two", *SINGULAR, *PLURAL, *RELATIONS, *PLACES])
 
 
-def caption_batches(
-    inputs: Tensor, captions: list[list[str]], words: Words, batch_size: int, most: int = 5
-) -> DataLoader:
-    """Batches of captions of similar lengths: x, rows of ``inputs`` (N, …); y_in and y_out (B, T).
+def caption_batches(inputs: Tensor, captions: list[list[str]], words: Words, size: int, most: int = 5) -> DataLoader:
+    """Batches of ``size`` images with k captions each: x, rows of ``inputs`` (N, …); y_in and y_out (B, k, T).
 
     Of each image at most ``most`` captions, drawn once from Python's random numbers, take part. ``y_in`` begins with
-    ``<start>``, ``y_out`` ends with ``<end>``; behind it stands ``<pad>``, which a loss leaves out.
+    ``<start>``, ``y_out`` ends with ``<end>``; behind it stands ``<pad>``, which a loss leaves out. Images with as
+    many captions of similar lengths come together; where one of a batch has fewer than k, only ``<pad>`` is to be said.
     """
-    pairs = [(i, words.encode(c)) for i, cs in enumerate(captions) for c in random.sample(cs, min(most, len(cs)))]
+    said = [[words.encode(c) for c in random.sample(cs, min(most, len(cs)))] for cs in captions]
 
     def collate(rows: list[int]) -> tuple[Tensor, Tensor, Tensor]:
-        x, y = zip(*(pairs[i] for i in rows), strict=True)
-        return inputs[list(x)], *one_step_apart(y)
+        k, none = max(len(said[i]) for i in rows), words.encode("")
+        y_in, y_out = one_step_apart([y for i in rows for y in said[i] + [none] * (k - len(said[i]))])  # (B k, T)
+        return inputs[rows], *(y.view(len(rows), k, -1) for y in (y_in, y_out.where(y_in[:, 1:2] != PAD, PAD)))
 
-    sampler = BucketSampler([len(y) for _, y in pairs], batch_size, shuffled=torch_shuffled)
-    return DataLoader(range(len(pairs)), batch_sampler=sampler, collate_fn=collate)
+    sampler = BucketSampler([1000 * len(ys) + max(map(len, ys)) for ys in said], size, shuffled=torch_shuffled)
+    return DataLoader(range(len(said)), batch_sampler=sampler, collate_fn=collate)
 
 
 @torch.inference_mode()

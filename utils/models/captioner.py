@@ -15,7 +15,7 @@ class GridEncoder(nn.Sequential):
     def __init__(self, channels: int = 1, size: int = 64):
         half, pool = size // 2, nn.MaxPool2d(2)
         blocks = (channels, size // 4, pool), (size // 4, half, pool), (half, size, nn.AdaptiveMaxPool2d(4))
-        layers = ((nn.Conv2d(n, m, 3, padding=1, bias=False), nn.BatchNorm2d(m), nn.ReLU(), p) for n, m, p in blocks)
+        layers = ((nn.Conv2d(n, m, 3, padding=1, bias=False), p, nn.BatchNorm2d(m), nn.ReLU()) for n, m, p in blocks)
         super().__init__(*itertools.chain(*layers))
 
 
@@ -60,11 +60,11 @@ class Captioner(nn.Module):
         return torch.cat([here, torch.relu(self.locate(here))], dim=1).flatten(2).transpose(1, 2).contiguous()
 
     def forward(self, images: Tensor, y_in: Tensor) -> Tensor:
-        """Teacher forcing: logits (B, T, V) of the word that follows each word of ``y_in`` (B, T)."""
+        """Teacher forcing: logits (N, T, V) of the word behind each of ``y_in`` (N, T), N / B captions per image."""
         return self._decode(y_in, self.start(images))[0]
 
     def attend(self, images: Tensor, y_in: Tensor) -> Tensor:
-        """The weights (B, T, L) with which the grid was seen to say the word behind each of ``y_in``, row by row."""
+        """The weights (N, T, L) with which the grid was seen to say the word behind each of ``y_in``, row by row."""
         return self._decode(y_in, self.start(images))[2]
 
     def start(self, images: Tensor) -> tuple[State, State]:
@@ -82,7 +82,8 @@ class Captioner(nn.Module):
         return F.log_softmax(logits.squeeze(1), dim=1), state
 
     def _decode(self, y: Tensor, state: tuple[State, State]) -> tuple[Tensor, tuple[State, State], Tensor | None]:
-        (h, c), memory = state  # (B, n) both
+        # the captions of an image, one behind the other, share what was seen of it; h, c (N, n)
+        (h, c), memory = ([part.repeat_interleave(len(y) // len(part), dim=0) for part in parts] for parts in state)
         words, a = self.embedding(y), None  # (B, T, e)
         hs, (h, c) = self.rnn(words, (h.unsqueeze(0).contiguous(), c.unsqueeze(0).contiguous()))  # (B, T, n)
         mixed = words + self.L_h(hs)
@@ -90,4 +91,4 @@ class Captioner(nn.Module):
             z, a = self.attention(hs, *memory)  # (B, T, 2 size + 2), (B, T, L)
             sure = F.dropout(torch.ones_like(z[:, :, :1]), self.blinkers, self.training)  # (B, T, 1)
             mixed = mixed + self.L_z(torch.cat([z[:, :, : self.own], sure * z[:, :, self.own :]], dim=2))
-        return self.out(torch.tanh(mixed)), ((h[0], c[0]), memory), a
+        return self.out(torch.tanh(mixed)), ((h[0], c[0]), tuple(memory)), a

@@ -25,12 +25,12 @@ def _captions(parts: dict[str, tuple[Tensor, list]], channels: int, epochs: int,
 
     said = [caption for captions in parts["train"][1] for caption in captions]
     words = data.Words(said)
-    batches = {name: data.caption_batches(*part, words, 64) for name, part in parts.items()}
+    batches = {name: data.caption_batches(*part, words, 16) for name, part in parts.items()}
 
     def loss_fn(model: nn.Module, batch: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
-        x, y_in, y_out = (part.to(device) for part in batch)
-        loss = F.cross_entropy(model(x, y_in).flatten(0, 1), y_out.flatten(), ignore_index=PAD, reduction="sum")
-        return loss, (y_out != PAD).sum()
+        x, y, out = (part.to(device) for part in batch)  # (B, …), (B, k, T) both
+        logits = model(x, y.flatten(0, 1)).flatten(0, 1)  # (B k T, V)
+        return F.cross_entropy(logits, out.flatten(), ignore_index=PAD, reduction="sum"), (out != PAD).sum()
 
     def measure(name: str, model: nn.Module) -> Metrics:
         return data.caption_scores(data.describe(model, parts[name][0], words, width=3), parts[name][1])
