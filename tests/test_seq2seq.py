@@ -126,6 +126,18 @@ def test_the_bridge_fits_the_encoder_to_the_decoder():
     assert max(float(s.detach().abs().max()) for s in state) < 1
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_tied_weights_are_one_parameter_whose_gradient_is_the_sum(kind):
+    tied, free = model(kind, tie_weights=True), model(kind, tie_weights=True)
+    free.out.weight = nn.Parameter(free.embedding.weight.detach().clone())
+    free.load_state_dict(tied.state_dict())
+    assert tied.out.weight is tied.embedding.weight
+    assert sum(p.numel() for p in free.parameters()) - sum(p.numel() for p in tied.parameters()) == 8 * 6
+    for net in (tied, free):
+        net(X, LENGTHS, Y).sin().sum().backward()
+    torch.testing.assert_close(tied.embedding.weight.grad, free.embedding.weight.grad + free.out.weight.grad)
+
+
 def test_every_parameter_learns():
     for kind, cell in itertools.product(KINDS, CELLS):
         net = model(kind, cell, bidirectional=cell != "rnn")

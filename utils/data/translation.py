@@ -89,7 +89,7 @@ def read_pairs(path: str | Path) -> Pairs:
 class Subwords:
     """Texts as numbers of subwords (byte-pair encoding: Sennrich, Haddow & Birch 2016), learnt from training texts.
 
-    Digits, punctuation and Chinese characters stand alone, a space belongs to the word behind it, and a character
+    Digits, punctuation and Chinese characters stand alone, a space belongs to what stands behind it, and a character
     that the training texts lack becomes ``<unk>``. What was cut is put together again to the same text.
 
     Args:
@@ -100,7 +100,7 @@ class Subwords:
     def __init__(self, texts: Iterable[str], size: int, tags: Sequence[str] = ()):
         from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-        alone = pre_tokenizers.Split(Regex(r"\p{N}|\p{P}|\p{Han}"), "isolated")
+        alone = pre_tokenizers.Split(Regex(r"\s?(\p{N}|\p{P}|\p{Han})"), "isolated")
         words = pre_tokenizers.Metaspace(prepend_scheme="never")
         self.tokenizer = Tokenizer(models.BPE(unk_token=SPECIAL[UNKNOWN]))
         self.tokenizer.pre_tokenizer, self.tokenizer.decoder = pre_tokenizers.Sequence([alone, words]), decoders.Fuse()

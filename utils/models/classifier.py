@@ -1,5 +1,7 @@
 """Sequence classifiers: the source article's model as printed, and its length-aware successor."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
@@ -33,6 +35,18 @@ def recurrent_layer(cell: str, input_size: int, hidden_size: int, **kwargs) -> n
     if cell not in CELLS:
         raise ValueError(f"unknown cell {cell!r}; choose one of {', '.join(CELLS)}")
     return CELLS[cell](input_size, hidden_size, batch_first=True, **kwargs)
+
+
+def run_padded(
+    rnn: nn.RNNBase, steps: Tensor, lengths: Tensor | None = None, state: Any = None, value: float = 0.0
+) -> tuple[Tensor, Any]:
+    """``rnn(steps, state)`` of padded steps (B, T, …): ``value`` behind each end, and the last state of true steps."""
+    if lengths is None or bool((lengths == steps.size(1)).all()):  # a plain batch is read two to three times faster
+        return rnn(steps, state)
+    packed = pack_padded_sequence(steps, lengths.cpu(), batch_first=True, enforce_sorted=False)
+    out, state = rnn(packed, state)
+    out, _ = pad_packed_sequence(out, batch_first=True, padding_value=value, total_length=steps.size(1))  # (B, T, d)
+    return out, state
 
 
 class SequenceClassifier(nn.Module):
@@ -96,14 +110,9 @@ class SequenceClassifier(nn.Module):
             (batch, output_size) scores. They do not depend on the padding.
         """
         self._check(x, lengths)
-        packed = lengths is not None and bool((lengths < x.size(1)).any())  # full sequences need no packing
         steps = self.input_dropout(x if self.embedding is None else self._embed(x))  # (batch, time, input)
-        if packed:
-            steps = pack_padded_sequence(steps, lengths.cpu(), batch_first=True, enforce_sorted=False)
-        out, state = self.rnn(steps)
+        out, state = run_padded(self.rnn, steps, lengths, value=float("-inf"))  # no pad is the largest
         if self.pooling == "max":
-            pads = float("-inf")
-            out = pad_packed_sequence(out, batch_first=True, padding_value=pads)[0] if packed else out
             return self.out(self.dropout(out.amax(dim=1)))  # (batch, output)
         h_n = state[0] if isinstance(state, tuple) else state  # (layers * directions, batch, hidden)
         last = torch.cat([h_n[-2], h_n[-1]], dim=1) if self.rnn.bidirectional else h_n[-1]

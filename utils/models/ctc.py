@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
+from torch.nn.utils.rnn import pad_sequence
 
-from utils.models.classifier import recurrent_layer
+from utils.models.classifier import recurrent_layer, run_padded
 
 BLANK, NEVER = 0, -math.inf
 
@@ -50,12 +50,7 @@ class AcousticModel(nn.Module):
         if state is not None and self.rnn.bidirectional:
             raise ValueError("a bidirectional model reads the end first: it cannot go on from a state")
         steps = (x - self.mean) / self.spread
-        ragged = lengths is not None and bool((lengths < x.size(1)).any())  # else packing would be a detour
-        if ragged:
-            steps = pack_padded_sequence(steps, lengths.cpu(), batch_first=True, enforce_sorted=False)
-        out, state = self.rnn(steps, state)
-        if ragged:
-            out, _ = pad_packed_sequence(out, batch_first=True, total_length=x.size(1))
+        out, state = run_padded(self.rnn, steps, lengths, state)
         return self.out(self.dropout(out)).log_softmax(dim=-1), state  # (B, T, labels)
 
 

@@ -3,9 +3,8 @@
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from utils.models.classifier import recurrent_layer
+from utils.models.classifier import recurrent_layer, run_padded
 
 State = tuple[Tensor, ...]  # what the decoder carries: (h,) or (h, c), each (B, n)
 
@@ -48,12 +47,7 @@ class Encoder(nn.Module):
             found = f"{tuple(x.shape)} and lengths {lengths.tolist()}"
             raise ValueError(f"expected tokens (B, S) and B lengths from 1 to S, found {found}")
         steps = self.dropout(self.embedding(x))  # (B, S, e)
-        if (lengths == x.size(1)).all():  # nothing to pack, and a plain batch is read two to three times faster
-            values, last = self.rnn(steps)  # (B, S, d)
-        else:
-            packed = pack_padded_sequence(steps, lengths.cpu(), batch_first=True, enforce_sorted=False)
-            out, last = self.rnn(packed)
-            values, _ = pad_packed_sequence(out, batch_first=True, total_length=x.size(1))  # (B, S, d)
+        values, last = run_padded(self.rnn, steps, lengths)  # (B, S, d)
         last = last if isinstance(last, tuple) else (last,)  # each (directions, B, n)
         state = tuple(torch.cat([*s], dim=1) for s in last)  # each (B, d)
         if self.bridge:
@@ -125,6 +119,8 @@ class Seq2Seq(nn.Module):
             the whole target goes through the recurrent layer in one call.
         bidirectional: whether the encoder reads both ways, with half the units each.
         dropout: on the token vectors and before the output layer.
+        tie_weights: the output layer scores by the token vectors themselves, to which the mixture of state and context
+            is then narrowed (Press & Wolf 2017).
     """
 
     def __init__(
@@ -138,6 +134,7 @@ class Seq2Seq(nn.Module):
         attention: str | None = "multiplicative",
         bidirectional: bool = True,
         dropout: float = 0.0,
+        tie_weights: bool = False,
     ):
         super().__init__()
         if attention not in (None, "additive", "multiplicative"):
@@ -148,13 +145,17 @@ class Seq2Seq(nn.Module):
         self.encoder = Encoder(source_size, embedding, hidden // (2 if bidirectional else 1), **reading)
         self.embedding, self.dropout = nn.Embedding(target_size, embedding), nn.Dropout(dropout)
         size, self.feeds = self.encoder.size, attention == "additive"
-        self.attention = None
+        self.attention, self.combine, width = None, None, embedding if tie_weights else hidden
         if attention is not None:
             kinds = {"additive": (AdditiveAttention, hidden), "multiplicative": (MultiplicativeAttention,)}
             self.attention = kinds[attention][0](hidden, size, *kinds[attention][1:])
-            self.combine = nn.Linear(hidden + size, hidden, bias=False)
+        if attention is not None or width != hidden:
+            self.combine = nn.Linear(hidden + (0 if attention is None else size), width, bias=False)
         self.rnn = recurrent_layer(cell, embedding + (size if self.feeds else 0), hidden)
-        self.out = nn.Linear(hidden, target_size)
+        self.out = nn.Linear(width, target_size)
+        if tie_weights:
+            nn.init.normal_(self.embedding.weight, std=embedding**-0.5)  # those of an embedding alone are too large
+            self.out.weight = self.embedding.weight
 
     def forward(self, x: Tensor, lengths: Tensor, y_in: Tensor) -> Tensor:
         """Teacher forcing: logits (B, T, V) of the token that follows each token of ``y_in`` (B, T)."""
@@ -190,8 +191,8 @@ class Seq2Seq(nn.Module):
             s, carried = self._run(steps, carried)  # (B, T, n)
             if self.attention is not None:
                 c, weights = self.attention(s, *memory)  # (B, T, d), (B, T, S)
-        if self.attention is not None:
-            s = torch.tanh(self.combine(torch.cat([s, c], dim=2)))  # (B, T, n)
+        if self.combine is not None:
+            s = torch.tanh(self.combine(s if self.attention is None else torch.cat([s, c], dim=2)))  # (B, T, n), or e
         return self.out(self.dropout(s)), (carried, memory), weights
 
     def _run(self, steps: Tensor, carried: State) -> tuple[Tensor, State]:
