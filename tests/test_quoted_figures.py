@@ -41,7 +41,7 @@ README_ROWS = {
 }
 SUMMARIES = {
     "4.2": [rf"padding without buckets {NUMBER}"],
-    "5.3": [rf"phrase fr +{NUMBER}", rf"phrase fr .*\n.*\n +zh +\S+ +{NUMBER}"],
+    "5.3": [rf"phrase fr .*\n +de +\S+ +{NUMBER}", rf"phrase fr +\S+ +{NUMBER}"],
     "5.4": [rf"R² {NUMBER}"],
     "5.6": [
         rf"last week +\S+ +\S+ +{NUMBER}",
