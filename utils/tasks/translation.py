@@ -28,7 +28,7 @@ def _translation(parts: dict, settings: dict, device: torch.device, language: st
     tags = sorted({s.split()[0] for s, _ in train if s.startswith("<") and s.split()[0].endswith(">")})
     source, target = (data.Subwords([pair[side] for pair in train], settings["size"], tags) for side in (0, 1))
     sizes = {name: settings[name] for name in ("embedding", "hidden", "dropout")}
-    model = Seq2Seq(len(source), len(target), **sizes)
+    model = Seq2Seq(len(source), len(target), tie_weights=True, **sizes)
     cut = partial(data.pair_batches, source=source, target=target)
     held_out = {name: cut(parts[name], batch_size=128, shuffle=False) for name in ("validation", "test")}
 
