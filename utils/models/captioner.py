@@ -61,11 +61,11 @@ class Captioner(nn.Module):
 
     def forward(self, images: Tensor, y_in: Tensor) -> Tensor:
         """Teacher forcing: logits (N, T, V) of the word behind each of ``y_in`` (N, T), N / B captions per image."""
-        return self._decode(y_in, self.start(images))[0]
+        return self._decode(y_in, self._start_each(images, y_in))[0]
 
     def attend(self, images: Tensor, y_in: Tensor) -> Tensor:
         """The weights (N, T, L) with which the grid was seen to say the word behind each of ``y_in``, row by row."""
-        return self._decode(y_in, self.start(images))[2]
+        return self._decode(y_in, self._start_each(images, y_in))[2]
 
     def start(self, images: Tensor) -> tuple[State, State]:
         """The state before the first word: what is carried (h, c), and what is looked at."""
@@ -81,9 +81,13 @@ class Captioner(nn.Module):
         logits, state, _ = self._decode(tokens.unsqueeze(1), state)
         return F.log_softmax(logits.squeeze(1), dim=1), state
 
+    def _start_each(self, images: Tensor, y: Tensor) -> tuple[State, State]:
+        """:meth:`start` for every caption: those of an image, one behind the other, share what was seen of it."""
+        each = len(y) // len(images)
+        return tuple(tuple(part.repeat_interleave(each, dim=0) for part in parts) for parts in self.start(images))
+
     def _decode(self, y: Tensor, state: tuple[State, State]) -> tuple[Tensor, tuple[State, State], Tensor | None]:
-        # the captions of an image, one behind the other, share what was seen of it; h, c (N, n)
-        (h, c), memory = ([part.repeat_interleave(len(y) // len(part), dim=0) for part in parts] for parts in state)
+        (h, c), memory = state  # (N, n) both
         words, a = self.embedding(y), None  # (B, T, e)
         hs, (h, c) = self.rnn(words, (h.unsqueeze(0).contiguous(), c.unsqueeze(0).contiguous()))  # (B, T, n)
         mixed = words + self.L_h(hs)
@@ -91,4 +95,4 @@ class Captioner(nn.Module):
             z, a = self.attention(hs, *memory)  # (B, T, 2 size + 2), (B, T, L)
             sure = F.dropout(torch.ones_like(z[:, :, :1]), self.blinkers, self.training)  # (B, T, 1)
             mixed = mixed + self.L_z(torch.cat([z[:, :, : self.own], sure * z[:, :, self.own :]], dim=2))
-        return self.out(torch.tanh(mixed)), ((h[0], c[0]), tuple(memory)), a
+        return self.out(torch.tanh(mixed)), ((h[0], c[0]), memory), a
