@@ -4,6 +4,7 @@ import ast
 import json
 import re
 import statistics
+from functools import cache
 from pathlib import Path
 
 import nbformat
@@ -28,6 +29,7 @@ each_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
 each_solution = pytest.mark.parametrize("path", SOLUTIONS, ids=lambda p: p.stem)
 
 
+@cache
 def read(path: Path) -> nbformat.NotebookNode:
     return nbformat.read(path, as_version=4)
 
