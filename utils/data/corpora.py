@@ -134,8 +134,8 @@ def ngram_ladder(train: str, held_out: str, order: int = 6) -> list[float]:
     """
     tables = [defaultdict(Counter) for _ in range(order)]  # contexts of 0 … order - 1 characters
     for k, table in enumerate(tables):
-        for i in range(k, len(train)):
-            table[train[i - k : i]][train[i]] += 1
+        for gram, count in Counter(train[i - k : i + 1] for i in range(k, len(train))).items():  # counted in C: fast
+            table[gram[:-1]][gram[-1]] = count
     alphabet, bits = len(set(train)) + 1, [0.0] * (order + 1)
     for i, character in enumerate(held_out):
         bits[0] -= math.log2(p := 1 / alphabet)
