@@ -4,7 +4,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-JOBS   ?= 2
+# One more than CI has cores: a worker waits while a kernel starts or a page loads.
+JOBS   ?= 3
 READY  := $(VENV)/.ready
 
 # One torch thread per process: small recurrent nets run slower on two (chapter 4.5).
