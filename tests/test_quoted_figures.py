@@ -30,7 +30,7 @@ README_ROWS = {
         r"French +(0\.0) ",
     ],
     "5.4": [rf"LSTM's error is {PLUS_MINUS}", r"persistence +\S+ +(1\.000) +NaN"],
-    "5.5": [r"ridge \+ GRU +([\d.]+) +([\d.]+)", rf"persistence +{NUMBER}", rf"ridge, made by hand +{NUMBER} +NaN"],
+    "5.5": [r"ridge \+ LSTM +([\d.]+) +([\d.]+)", rf"persistence +{NUMBER}", rf"ridge, made by hand +{NUMBER} +NaN"],
     "5.6": [
         rf"GRU on smoothing +\S+ ± \S+ +\S+ ± \S+ +{PLUS_MINUS}",
         rf"last week +\S+ +\S+ +{NUMBER}",
