@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from utils.data.batches import BucketSampler, pad, torch_shuffled
@@ -192,8 +191,9 @@ class _Texts(Sequence[Tensor]):
 
 def one_step_apart(texts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """y_in, which begins with ``<start>``, and y_out, which ends with ``<end>``, (B, T) each, then ``<pad>``."""
-    y_in, y_out = [F.pad(t, (1, 0), value=START) for t in texts], [F.pad(t, (0, 1), value=END) for t in texts]
-    return pad(y_in, PAD)[0], pad(y_out, PAD)[0]
+    first, last = torch.tensor([[START], [END]])
+    whole = pad([torch.cat([first, t, last]) for t in texts], PAD)[0]  # (B, T + 1)
+    return whole[:, :-1].where(whole[:, :-1] != END, PAD), whole[:, 1:].contiguous()
 
 
 def encoded_batches(x: Sequence[Tensor], y: Sequence[Tensor], batch_size: int, shuffle: bool, pool: int) -> DataLoader:
