@@ -221,7 +221,7 @@ def dyck_words(
 
     S → (S) with probability 1/2 (both kinds equally likely), S S with probability 1/4, nothing with probability 1/4;
     words shorter than ``shortest`` or longer than ``longest`` symbols are drawn again. Long words are rare: a large
-    ``shortest`` takes time.
+    ``shortest`` takes time. The generator moves on by whole blocks of 1,024 numbers.
     """
     _at_least(count=(count, 1), shortest=(shortest, 2), longest=(longest, shortest))
     if type(kinds) is not int or kinds not in (1, 2):

@@ -193,7 +193,7 @@ def one_step_apart(texts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """y_in, which begins with ``<start>``, and y_out, which ends with ``<end>``, (B, T) each, then ``<pad>``."""
     first, last = torch.tensor([[START], [END]])
     whole = pad([torch.cat([first, t, last]) for t in texts], PAD)[0]  # (B, T + 1)
-    return whole[:, :-1].where(whole[:, :-1] != END, PAD), whole[:, 1:].contiguous()
+    return whole[:, :-1].where(whole[:, 1:] != PAD, PAD), whole[:, 1:].contiguous()  # what has no successor is not read
 
 
 def encoded_batches(x: Sequence[Tensor], y: Sequence[Tensor], batch_size: int, shuffle: bool, pool: int) -> DataLoader:
